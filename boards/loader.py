@@ -1,0 +1,129 @@
+"""Boards as data: one YAML file per board, checked into frozen dataclasses."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from ..config import from_mapping, load_yaml, nearest
+from ..errors import UsageError
+
+__all__ = ["DEFAULT_BOARD", "Board", "Budget", "Clock", "Family", "Interface", "list_boards", "load_board"]
+
+DEFAULT_BOARD = "pynq-z1"
+
+_FOLDER = Path(__file__).parent
+_HZ_MIN, _HZ_MAX = 1_000, 1_000_000_000
+
+
+class Family(StrEnum):
+    """Device families, named as synthesis knows them."""
+
+    ICE40 = "ice40"
+    ECP5 = "ecp5"
+    GOWIN = "gowin"
+    XILINX7 = "xilinx7"
+    XILINX_US_PLUS = "xilinx-us+"
+    ASIC = "asic"
+
+    @property
+    def lut_inputs(self) -> int | None:
+        """Inputs of the family's look-up table; None where there is none."""
+        if self is Family.ASIC:
+            return None
+        return 6 if self in (Family.XILINX7, Family.XILINX_US_PLUS) else 4
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clock the accelerator runs on (hz), and the oscillator it comes from where a PLL makes it."""
+
+    hz: int
+    oscillator_hz: int | None = None
+    pll: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("hz", self.hz), ("oscillator_hz", self.oscillator_hz)):
+            if value is not None and not _HZ_MIN <= value <= _HZ_MAX:
+                raise UsageError(f"{name} must lie between {_HZ_MIN} and {_HZ_MAX}, not {value}")
+        if not self.pll and self.oscillator_hz not in (None, self.hz):
+            raise UsageError(f"{self.hz} Hz from an oscillator of {self.oscillator_hz} Hz needs pll: true")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the device has: look-up tables, flip-flops, kilobits of initialisable block RAM, 18-bit multipliers."""
+
+    lut: int
+    ff: int
+    bram_kbit: int
+    dsp: int
+
+    def __post_init__(self) -> None:
+        for name in ("lut", "ff"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
+        for name in ("bram_kbit", "dsp"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must not be negative, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """How the board's top talks to the outside: a UART, a processor's AXI bus, or nothing (the bare accelerator)."""
+
+    kind: Literal["uart", "axi", "none"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One board: its device, clock, budget (None for an ASIC alone), interface and default way to count bits.
+
+    popcount is a `compiler.folding.Popcount` by value; "lut6" needs a family with 6-input LUTs.
+    """
+
+    name: str
+    title: str
+    vendor: str
+    family: Family
+    device: str
+    package: str
+    clock: Clock
+    budget: Budget | None = None
+    interface: Interface = Interface()
+    popcount: Literal["adders", "lut6"] = "adders"
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise UsageError("name must not be empty")
+        if self.budget is None and self.family is not Family.ASIC:
+            raise UsageError(f"missing budget (lut, ff, bram_kbit, dsp): family {self.family} has a fixed size")
+        if self.popcount == "lut6" and self.family.lut_inputs != 6:
+            raise UsageError(f"popcount lut6 needs a family with 6-input LUTs; {self.family} has none, use adders")
+
+
+def load_board(name_or_path: str | Path) -> Board:
+    """The shipped board of that name, or the board in that YAML file; UsageError if there is none or it is wrong."""
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
+        return _read(Path(name_or_path))
+    names = [path.stem for path in _shipped()]
+    if text not in names:
+        raise UsageError(
+            f"no board named {text!r}; did you mean {nearest(text, names)!r}? "
+            f"(boards: {', '.join(names)}, or the path of a YAML file)"
+        )
+    return _read(_FOLDER / f"{text}.yaml")
+
+
+def list_boards() -> tuple[Board, ...]:
+    """All shipped boards, by name."""
+    return tuple(_read(path) for path in _shipped())
+
+
+def _shipped() -> list[Path]:
+    return sorted(_FOLDER.glob("*.yaml"))
+
+
+def _read(path: Path) -> Board:
+    return from_mapping(Board, load_yaml(path), str(path))

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+
+from xnorflow.boards.loader import DEFAULT_BOARD, Budget, Clock, Family, list_boards, load_board
+from xnorflow.compiler.folding import Popcount
+from xnorflow.config import dump_yaml, to_mapping
+from xnorflow.errors import UsageError
+
+NAMES = ["arty-a7-35t", "asic-generic", "icebreaker", "kv260", "pynq-z1", "tangnano9k", "ulx3s-85f", "zc706"]
+
+
+def test_shipped_boards_bear_the_name_of_their_file() -> None:
+    assert [board.name for board in list_boards()] == NAMES
+    for name in NAMES:
+        assert load_board(name).name == name
+
+
+def test_default_board() -> None:
+    board = load_board(DEFAULT_BOARD)
+    assert (board.family, board.device, board.clock.hz) == (Family.XILINX7, "xc7z020", 100_000_000)
+    assert board.budget == Budget(lut=53200, ff=106400, bram_kbit=140 * 36, dsp=220)
+    assert Popcount(board.popcount) is Popcount.LUT6
+
+
+def test_families_and_their_luts() -> None:
+    widths = {board.name: board.family.lut_inputs for board in list_boards()}
+    assert widths["icebreaker"] == widths["ulx3s-85f"] == widths["tangnano9k"] == 4
+    assert widths["pynq-z1"] == widths["kv260"] == 6
+    assert widths["asic-generic"] is None
+
+
+def test_own_board_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_yaml({**to_mapping(load_board("icebreaker")), "name": "mine"}))
+    assert load_board(path) == load_board(str(path))
+    assert load_board(path).name == "mine"
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(UsageError, match=r"^no board named 'pynqz1'; did you mean 'pynq-z1'\? \(boards: arty-a7-35t, "):
+        load_board("pynqz1")
+
+
+@pytest.mark.parametrize(
+    ("base", "change", "message"),
+    [
+        ("icebreaker", {"clokc": 3}, r"unknown key 'clokc'; did you mean 'clock'\?"),
+        ("icebreaker", {"family": "ice4"}, r"family must be one of .*, not 'ice4'; did you mean 'ice40'\?"),
+        ("icebreaker", {"clock": {"hz": 0}}, r"clock: hz must lie between 1000 and 1000000000, not 0"),
+        ("icebreaker", {"clock": {"hz": 5_000_000_000}}, r"clock: hz must lie between"),
+        ("icebreaker", {"clock": {"hz": 48_000_000, "oscillator_hz": 12_000_000}}, r"needs pll: true"),
+        ("icebreaker", {"budget": None}, r"missing budget \(lut, ff, bram_kbit, dsp\): family ice40 has a fixed size"),
+        ("icebreaker", {"budget": {"lut": 3, "ff": 3, "dsp": 0}}, r"budget: missing bram_kbit"),
+        (
+            "icebreaker",
+            {"budget": {"lut": 0, "ff": 3, "bram_kbit": 0, "dsp": 0}},
+            r"budget: lut must be positive, not 0",
+        ),
+        ("icebreaker", {"budget": {"lut": 1, "ff": 3, "bram_kbit": -1, "dsp": 0}}, r"bram_kbit must not be negative"),
+        ("icebreaker", {"popcount": "lut6"}, r"popcount lut6 needs a family with 6-input LUTs; ice40 has none"),
+        ("asic-generic", {"popcount": "lut6"}, r"popcount lut6 needs"),
+        ("icebreaker", {"interface": {"kind": "usb"}}, r"interface.kind must be one of uart, axi, none, not 'usb'"),
+        ("icebreaker", {"name": ""}, r"name must not be empty"),
+    ],
+)
+def test_a_wrong_board_is_one_clear_line(tmp_path: Path, base: str, change: dict[str, object], message: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(dump_yaml({**to_mapping(load_board(base)), **change}))
+    with pytest.raises(UsageError, match=rf"wrong.yaml: .*{message}") as caught:
+        load_board(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file() -> None:
+    with pytest.raises(UsageError, match="cannot read nowhere.yaml: No such file"):
+        load_board("nowhere.yaml")
+
+
+def test_pll_makes_another_clock() -> None:
+    assert Clock(48_000_000, oscillator_hz=12_000_000, pll=True).hz == 48_000_000
+    assert Clock(12_000_000, oscillator_hz=12_000_000).hz == 12_000_000
