@@ -1,0 +1,102 @@
+"""The golden model: the integer network in plain NumPy. The oracle that everything else is compared with."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from .ir import CodeType, Dense, Input, IntegerNetwork, Node, Scores, Threshold
+
+__all__ = ["Tensor", "Trace", "run"]
+
+Tensor = NDArray[np.integer[Any]]
+
+BATCH = 1024  # samples worked on at a time: bounds the memory, not the result
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(Mapping[str, Tensor]):
+    """What the nodes yielded for a batch, by node name.
+
+    Codes are uint8 (B, *shape), accumulators and scores int64 (B, *shape). `scores` is always there, the tensors as
+    far as they were kept.
+    """
+
+    tensors: Mapping[str, Tensor]
+    scores: NDArray[np.int64]
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The class of each sample, int64 (B,): the first largest score."""
+        return np.argmax(self.scores, axis=1)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+def run(network: IntegerNetwork, codes: NDArray[np.uint8], *, keep: Collection[str] | None = None) -> Trace:
+    """Run a verified network on input codes, uint8 (B, *input shape); raw samples go through `input_codes` first.
+
+    keep: the names of the nodes whose tensors the trace holds, None for all of them (8 bytes an accumulator: name
+    what you need for a whole data set). Raises UsageError for another dtype or shape, or a code out of range.
+    """
+    source = network.input.type
+    if codes.dtype != np.uint8 or codes.shape[1:] != source.shape or codes.ndim != len(source.shape) + 1:
+        raise UsageError(f"input codes must be uint8 (B, *{source.shape}), not {codes.dtype} {codes.shape}")
+    if codes.size and int(codes.max()) > source.max_code:
+        raise UsageError(f"input code {int(codes.max())} does not fit into {source.bits} bits")
+    names = [node.name for node in network.nodes if keep is None or node.name in keep]
+    steps = [(node, step_of(network, node)) for node in network.nodes]
+    kept: dict[str, list[Tensor]] = {name: [] for name in [*names, network.scores.name]}
+    for start in range(0, max(len(codes), 1), BATCH):  # at least once, so that an empty batch has its shapes
+        tensor: Tensor = codes[start : start + BATCH]
+        for node, step in steps:
+            tensor = step(tensor)
+            if node.name in kept:
+                kept[node.name].append(tensor)
+    tensors = {name: np.concatenate(parts) for name, parts in kept.items()}
+    return Trace({name: tensors[name] for name in names}, tensors[network.scores.name].astype(np.int64, copy=False))
+
+
+def step_of(network: IntegerNetwork, node: Node) -> Callable[[Tensor], Tensor]:
+    """What a node does to a batch."""
+    match node:
+        case Input():
+            return lambda codes: codes
+        case Dense():
+            source = network.node(node.inputs[0]).type
+            assert isinstance(source, CodeType)  # verified
+            return dense(node, source)
+        case Threshold():
+            return lambda acc: threshold(node, acc)
+        case Scores():
+            return lambda acc: acc * node.multiplier + node.offset
+    raise UsageError(f"the golden model does not know {node.kind} nodes")
+
+
+def dense(node: Dense, source: CodeType) -> Callable[[Tensor], Tensor]:
+    """The dot product. float64 is exact here, the verifier keeps every partial sum below 2^53, and BLAS is quick."""
+    matrix = node.weights.values().astype(np.float64).T
+
+    def multiply(codes: Tensor) -> Tensor:
+        values = source.values(codes).reshape(len(codes), source.size)
+        return (values.astype(np.float64) @ matrix).astype(np.int64)
+
+    return multiply
+
+
+def threshold(node: Threshold, acc: Tensor) -> Tensor:
+    """How many thresholds of its neuron each accumulator has reached, coming from the neuron's own side."""
+    codes = np.zeros(acc.shape, np.uint8)
+    for level in node.thresholds.T:
+        codes += np.where(node.descending, acc <= level, acc >= level)
+    return codes.reshape(len(acc), *node.type.shape)
