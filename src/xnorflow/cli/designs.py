@@ -1,0 +1,137 @@
+"""Commands on hardware: boards, generate, simulate, report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import HardwareError, UsageError
+from .options import DataDir, Json
+from .output import log, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from ..flow import Generated
+
+__all__ = ["boards", "generate", "report", "simulate"]
+
+Design = Annotated[Path, typer.Argument(help="Design folder that `generate` wrote.", metavar="DIR", show_default=False)]
+
+
+def boards() -> None:
+    """List the boards."""
+    from ..boards.loader import list_boards
+
+    for board in list_boards():
+        print_lines(f"{board.name:16} {board.title}, {board.clock.hz / 1e6:g} MHz")
+
+
+def generate(
+    file: Annotated[Path, typer.Argument(help="Network file (.safetensors).", metavar="FILE", show_default=False)],
+    board: Annotated[str, typer.Option(help="Known board, or a YAML file.", metavar="NAME|FILE.yaml")] = "pynq-z1",
+    folding: Annotated[
+        Path | None, typer.Option(help="How many rows and columns work in a cycle.", metavar="FILE.yaml")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Fold for that many frames a second.", metavar="N")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Design folder. (default: design beside FILE)", metavar="DIR")
+    ] = None,
+) -> None:
+    """Write Verilog, memory contents, manifest and a self-contained bench."""
+    from .. import flow
+
+    print_generated(flow.generate(file, board=board, folding=folding, fps=fps, out=out))
+
+
+def print_generated(generated: "Generated") -> None:
+    """The folding table, its warnings, and what the design promises."""
+    from ..compiler.cycles import fold_table, initiation_interval, waste_warnings
+
+    table = fold_table(generated.network, generated.folding)
+    print_table(
+        ("layer", "PE", "SIMD", "NF", "SF", "cycles", "busy", "padding", ""),
+        [
+            (
+                row.layer,
+                row.pe,
+                row.simd,
+                row.neuron_folds,
+                row.synapse_folds,
+                row.cycles,
+                f"{row.share:.0%}",
+                f"{row.waste:.1%}",
+                "slowest" if row.bottleneck else "",
+            )
+            for row in table
+        ],
+    )
+    for warning in waste_warnings(table):
+        log(f"warning: {warning}")
+    cycles = initiation_interval(generated.network, generated.folding)
+    hertz = generated.board.clock.hz
+    print_lines(
+        f"{generated.design.path}: one image every {cycles:,} cycles, "
+        f"{hertz / cycles:,.0f} a second at {hertz / 1e6:g} MHz ({generated.board.name})"
+    )
+
+
+def simulate(
+    design: Design,
+    data: Annotated[
+        str | None, typer.Option(help="Data set. (default: the one the network was trained on)", metavar="NAME")
+    ] = None,
+    images: Annotated[str, typer.Option(help="Take the first N test images.", metavar="N|all")] = "all",
+    stalls: Annotated[int | None, typer.Option(help="Seed of random pauses at both ports.", metavar="SEED")] = None,
+    waves: Annotated[bool, typer.Option("--waves", help="Keep a waveform of the whole run.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Check every layer's stream too.")] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Run a design in cocotb + Verilator and compare it with the golden model."""
+    from .. import flow
+
+    result = flow.simulate(
+        design,
+        data=data,
+        data_dir=data_dir,
+        images=_count(images),
+        stalls=stalls,
+        waves=waves,
+        layers=layers,
+    )
+    if as_json:
+        print_json(result)
+    else:
+        checked = f", {result.layers_checked} layers checked" if result.layers_checked else ""
+        print_lines(
+            f"{result.images:,} images{checked}: {result.mismatches:,} mismatches",
+            f"{result.cycles_per_image:g} cycles an image (bound {result.bound_cycles:,}), "
+            f"latency {result.latency_cycles:,} cycles",
+            f"{result.kcycles_per_s:,.0f} kcycles/s, Verilator {result.verilator}",
+        )
+    if result.mismatches:
+        raise HardwareError(f"{design} disagrees with the golden model: {result.mismatches:,} mismatches")
+
+
+def report(
+    design: Design,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write. (default: DIR/report.html)", metavar="FILE.html")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the HTML report: accuracy, pipeline, digits, operations, memory, energy."""
+    from .. import flow
+
+    result = flow.report(design, out)
+    if as_json:
+        print_json(result)
+    else:
+        print_lines(str(result.path))
+
+
+def _count(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise UsageError(f"--images takes a positive number or all, not {text!r}")
+    return int(text)

@@ -1,0 +1,89 @@
+"""Commands on networks: compile, inspect, eval, predict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import NetworkFileError
+from .options import DataDir, Json
+from .output import log, plain, print_json, print_lines, print_table
+
+__all__ = ["compile_command", "evaluate", "inspect", "predict"]
+
+File = Annotated[Path, typer.Argument(help="Network file (.safetensors).", metavar="FILE", show_default=False)]
+
+
+def compile_command(
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a training run.", metavar="RUN_DIR", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Network file to write. (default: RUN_DIR/network.safetensors)")
+    ] = None,
+) -> None:
+    """Compile a trained run to an integer network in one file."""
+    from .. import flow
+
+    compiled = flow.compile_run(run_dir, out)
+    layers = sum(1 for _ in compiled.network.stages())
+    print_lines(f"{compiled.path}: {layers} layers, {compiled.size:,} bytes, sha256 {compiled.sha256}")
+
+
+def inspect(file: File, as_json: Json = False) -> None:
+    """Show a network: shapes, bits, weights, operations, thresholds, bytes."""
+    from .. import flow
+
+    table = flow.inspect_file(file)
+    if as_json:
+        print_json(table)
+        return
+    columns = ("layer", "kind", "input", "output", "bits", "weights", "operations", "thresholds", "bytes")
+    print_table(columns, [row.cells() for row in table.rows], left=4)
+
+
+def evaluate(
+    file: File,
+    data: Annotated[str, typer.Option(help="Data set, such as digits or mnist.", show_default=False)],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    limit: Annotated[int | None, typer.Option(help="Take the first N samples only.", metavar="N")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Trained run: compare every code and score with PyTorch.", metavar="RUN_DIR"),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a network's accuracy, and its agreement with the PyTorch run it came from."""
+    from .. import flow
+
+    result = flow.evaluate(file, data, split=split, limit=limit, against=against, data_dir=data_dir)
+    if as_json:
+        print_json(result)
+    else:
+        print_lines(f"{result.images:,} images of {data} {split}: accuracy {result.accuracy:.2%}")
+        if against is not None:
+            print_lines(f"{result.compared:,} values compared with PyTorch: {result.disagreements:,} disagreements")
+    if result.disagreements:
+        raise NetworkFileError(f"{file} disagrees with {against} in {result.disagreements:,} values")
+
+
+def predict(
+    file: File,
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Grey PNG images or .npy arrays (a sample or a batch).", metavar="IMAGES...", show_default=False
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Classes and scores of images, from the network file alone (no torch)."""
+    from .. import flow
+
+    predictions = flow.predict(file, images)
+    if as_json:
+        print_json({"predictions": plain(predictions)})
+        return
+    log(f"{len(predictions)} samples")
+    for prediction in predictions:
+        scores = " ".join(map(str, prediction.scores))
+        print_lines(f"{prediction.source}: {prediction.class_name}  scores {scores}")

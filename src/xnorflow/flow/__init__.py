@@ -1,0 +1,29 @@
+"""The road as Python calls: each step takes paths, writes one artefact and returns what it did.
+
+run = train("digits", Path("run"))
+network = compile_run(run.run_dir)
+evaluate(network.path, "digits", against=run.run_dir)
+generated = generate(network.path, out=Path("design"))
+simulate(generated.design.path)
+report(generated.design.path)
+"""
+
+from .designs import DEFAULT_BOARD, Generated, generate, report, simulate
+from .networks import CompiledFile, Evaluation, Prediction, compile_run, evaluate, inspect_file, predict
+from .training import train
+
+__all__ = [
+    "DEFAULT_BOARD",
+    "CompiledFile",
+    "Evaluation",
+    "Generated",
+    "Prediction",
+    "compile_run",
+    "evaluate",
+    "generate",
+    "inspect_file",
+    "predict",
+    "report",
+    "simulate",
+    "train",
+]

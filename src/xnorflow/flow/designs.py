@@ -1,0 +1,122 @@
+"""Steps on hardware: a network file becomes a design folder, which is simulated and reported on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..boards.loader import Board, load_board
+from ..compiler.folding import Folding, default_folding, fold_for_cycles, load_folding
+from ..compiler.network_file import load_network
+from ..errors import UsageError
+from .networks import load_samples
+
+if TYPE_CHECKING:
+    from ..compiler.ir import IntegerNetwork
+    from ..hdl.generate import Design
+    from ..report import ReportResult
+    from ..sim.simulate import SimulationResult
+
+__all__ = ["DEFAULT_BOARD", "Generated", "generate", "report", "simulate"]
+
+DEFAULT_BOARD = "pynq-z1"
+RANDOM_IMAGES = 64  # simulated where neither --data nor the network names a data set
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A design folder that `generate` wrote, with what it was made of."""
+
+    design: "Design"
+    network: "IntegerNetwork"
+    folding: Folding
+    board: Board
+
+
+def generate(
+    file: Path,
+    *,
+    board: str = DEFAULT_BOARD,
+    folding: Path | None = None,
+    fps: float | None = None,
+    out: Path | None = None,
+) -> Generated:
+    """Write the Verilog of a network file into a folder, `design` beside the file by default.
+
+    board: the name of a known board or a YAML file. The folding comes from a YAML file, or is solved for `fps`
+    frames a second at the board's clock, or is the default for the board.
+    """
+    from ..hdl.generate import write_design
+    from ..sim.design_bench import write_bench
+
+    if folding is not None and fps is not None:
+        raise UsageError("give a folding or frames per second, not both")
+    network = load_network(file)
+    target = load_board(board)
+    if folding is not None:
+        chosen = load_folding(folding, network)
+    elif fps is not None:
+        chosen = fold_for_cycles(network, _cycles(fps, target))
+    else:
+        chosen = default_folding(network, target)
+    design = write_design(network, chosen, out or file.parent / "design", board=target)
+    write_bench(design.path)
+    return Generated(design, network, chosen, target)
+
+
+def simulate(
+    design_dir: Path,
+    *,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    images: int | None = None,
+    stalls: int | None = None,
+    waves: bool = False,
+    layers: bool = True,
+) -> "SimulationResult":
+    """Run a design in cocotb + Verilator over a data set's test split and compare it with the golden model.
+
+    data: the data set's name; without it the one that the network was trained on, or random samples where that is
+    not known. images: how many of them (None: all). stalls: the seed of random pauses at both ports.
+    """
+    from ..hdl.generate import load_design
+    from ..sim.simulate import simulate as run
+
+    if images is not None and images < 1:
+        raise UsageError(f"the number of images must be positive, not {images}")
+    network = load_network(load_design(design_dir).path / "network.safetensors")
+    name = data or network.provenance.get("data")
+    if name is None:
+        raw = _random_samples(network, images or RANDOM_IMAGES)
+    else:
+        raw = load_samples(network, name, limit=images, data_dir=data_dir).images
+    return run(design_dir, raw_images=raw, images="all", stalls=stalls, waves=waves, layers=layers)
+
+
+def report(design_dir: Path, out: Path | None = None) -> "ReportResult":
+    """Write the HTML report of a design folder, `DESIGN/report.html` by default."""
+    from ..report import write_report
+
+    return write_report(design_dir, out or design_dir / "report.html")
+
+
+def _cycles(fps: float, board: Board) -> int:
+    """Cycles that a frame may take; UsageError where the clock is slower than the frames."""
+    if not fps > 0:
+        raise UsageError(f"frames per second must be positive, not {fps:g}")
+    cycles = int(board.clock.hz // fps)
+    if cycles < 1:
+        raise UsageError(f"{fps:g} frames a second need more than {board.name}'s clock of {board.clock.hz:g} Hz")
+    return cycles
+
+
+def _random_samples(network: "IntegerNetwork", count: int) -> NDArray[np.generic]:
+    """Reproducible samples that are uniform over the input's codes."""
+    source = network.input
+    codes = np.random.default_rng(0).integers(0, source.type.max_code + 1, (count, *source.type.shape))
+    if source.transform is None:
+        return codes.astype(np.uint8)
+    low, high = source.transform.lo, source.transform.hi
+    return codes * ((high - low) / source.type.max_code) + low

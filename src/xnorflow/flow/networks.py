@@ -1,0 +1,162 @@
+"""Steps on networks: a trained run becomes a file; a file is inspected, evaluated and asked for predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compiler.network_file import load_network, save_network
+from ..errors import DataError, UsageError
+from ..files import sha256_file
+from ..images import read_samples
+
+if TYPE_CHECKING:
+    from ..compiler.inspect import Inspection
+    from ..compiler.ir import IntegerNetwork
+    from ..train.datasets import Samples
+
+__all__ = ["CompiledFile", "Evaluation", "Prediction", "compile_run", "evaluate", "inspect_file", "predict"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFile:
+    """A network file that `compile_run` wrote."""
+
+    path: Path
+    network: "IntegerNetwork"
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Golden model over a data set; with a trained run beside it, how many values were compared and differ.
+
+    compared: activation codes of every layer, accumulators and scores, all images; 0 and disagreements 0 without a
+    run. path: the PyTorch evaluation path that defines equality (CPU, float32, contiguous, eval mode).
+    """
+
+    data: str
+    split: str
+    images: int
+    accuracy: float
+    disagreements: int
+    compared: int
+    path: str = "canonical"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The class of one sample, and the integer score of every class."""
+
+    source: str
+    class_index: int
+    class_name: str
+    scores: tuple[int, ...]
+
+
+def compile_run(run_dir: Path, out: Path | None = None) -> CompiledFile:
+    """Compile the best checkpoint of a training run to a network file, `RUN_DIR/network.safetensors` by default."""
+    import torch
+
+    from ..compiler.lowering import compile_module
+    from ..train.runs import load_run
+
+    run = load_run(run_dir)
+    example = torch.zeros((1, *run.input_shape), dtype=torch.uint8)
+    network = compile_module(run.model, example, class_names=run.class_names, provenance=_provenance(run))
+    path = out or run_dir / "network.safetensors"
+    save_network(network, path)
+    return CompiledFile(path, network, path.stat().st_size, sha256_file(path))
+
+
+def inspect_file(file: Path) -> "Inspection":
+    """The table of a network file: shapes, bits, weights, operations, thresholds and bytes of every layer."""
+    from ..compiler.inspect import inspect
+
+    return inspect(load_network(file))
+
+
+def evaluate(
+    file: Path,
+    data: str,
+    *,
+    split: str = "test",
+    limit: int | None = None,
+    against: Path | None = None,
+    data_dir: Path | None = None,
+) -> Evaluation:
+    """Accuracy of the golden model on a data set; with `against` (a run folder) every value compared with PyTorch."""
+    from ..compiler import golden
+
+    network = load_network(file)
+    samples = load_samples(network, data, split=split, limit=limit, data_dir=data_dir)
+    classes = golden.run(network, network.input_codes(samples.images)).classes
+    correct = int(np.count_nonzero(classes == samples.labels))
+    compared = disagreements = 0
+    if against is not None:
+        from ..compiler.compare import compare_with_module
+        from ..train.runs import load_run
+
+        comparison = compare_with_module(network, load_run(against).model, samples.images)
+        compared, disagreements = comparison.compared, comparison.disagreements
+    return Evaluation(data, split, len(samples.labels), correct / len(samples.labels), disagreements, compared)
+
+
+def predict(file: Path, images: Sequence[Path]) -> tuple[Prediction, ...]:
+    """Classes and scores of PNG images and .npy arrays, from the network file alone: needs no torch."""
+    from ..compiler import golden
+
+    network = load_network(file)
+    samples = [sample for path in images for sample in read_samples(path, network.input.type.shape)]
+    if not samples:
+        raise DataError("no images in " + ", ".join(map(str, images)))
+    raw = _checked(network, np.stack([sample.raw for sample in samples]), "the images")
+    trace = golden.run(network, network.input_codes(raw))
+    return tuple(
+        Prediction(sample.source, int(index), network.class_names[index], tuple(map(int, scores)))
+        for sample, index, scores in zip(samples, trace.classes, trace.scores, strict=True)
+    )
+
+
+def load_samples(
+    network: "IntegerNetwork", data: str, *, split: str = "test", limit: int | None = None, data_dir: Path | None = None
+) -> "Samples":
+    """The first `limit` samples of a data set's split, checked to fit the network."""
+    import dataclasses
+
+    from ..train.datasets import load_dataset
+
+    if limit is not None and limit < 1:
+        raise UsageError(f"the number of images must be positive, not {limit}")
+    samples = load_dataset(data, split, data_dir)
+    shape = network.input.type.shape
+    if samples.images[0].size != network.input.type.size:
+        raise UsageError(f"data set {data} has samples of {samples.images.shape[1:]}, the network takes {shape}")
+    if len(samples.class_names) != len(network.class_names):
+        raise UsageError(
+            f"data set {data} has {len(samples.class_names)} classes, the network {len(network.class_names)}"
+        )
+    images = _checked(network, samples.images[:limit].reshape(-1, *shape), f"data set {data}")
+    return dataclasses.replace(samples, images=images, labels=samples.labels[:limit])
+
+
+def _checked(network: "IntegerNetwork", raw: NDArray[np.generic], what: str) -> NDArray[np.generic]:
+    """Raw samples that the network can take: those without an input transform must be codes already."""
+    source = network.input
+    if source.transform is None and not (
+        np.array_equal(raw, raw.astype(np.uint8)) and int(raw.max(initial=0)) <= source.type.max_code
+    ):
+        raise DataError(f"{what} must hold whole numbers from 0 to {source.type.max_code}: the network takes codes")
+    return raw
+
+
+def _provenance(run: object) -> dict[str, str]:
+    """Where a compiled network came from, as it is stored in its file: no dates, no paths."""
+    from .. import __version__
+
+    recipe = run.recipe
+    return {"recipe": recipe.name, "data": recipe.data, "seed": str(recipe.seed), "xnorflow": __version__}

@@ -1,0 +1,41 @@
+"""The first step: a recipe becomes a trained run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..train.progress import Progress
+    from ..train.trainer import TrainResult
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: str | Path,
+    out: Path | None = None,
+    *,
+    data_dir: Path | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    overrides: Sequence[str] = (),
+    progress: "Progress | None" = None,
+) -> "TrainResult":
+    """Train by a recipe (a known name or a YAML file) into a run folder, `runs/<recipe's name>` by default."""
+    from ..train.recipe import load_recipe
+    from ..train.trainer import train_recipe
+
+    loaded = load_recipe(recipe)
+    return train_recipe(
+        loaded,
+        out or Path("runs") / loaded.name,
+        data_dir=data_dir,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        resume=resume,
+        overrides=overrides,
+        progress=progress,
+    )
