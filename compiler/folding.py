@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
-__all__ = ["Folding", "LayerFold", "Memory", "Popcount"]
+from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
+from ..errors import UsageError
+from ..files import atomic_write
+from .ir import IntegerNetwork
+
+__all__ = ["Folding", "LayerFold", "Memory", "Popcount", "check_folding", "load_folding", "save_folding"]
 
 
 class Memory(StrEnum):
@@ -34,6 +40,11 @@ class LayerFold:
     simd: int
     memory: Memory = Memory.AUTO
 
+    def __post_init__(self) -> None:
+        for name, value in (("pe", self.pe), ("simd", self.simd)):
+            if value < 1:
+                raise UsageError(f"{name} must be a positive whole number, not {value}")
+
     def neuron_folds(self, rows: int) -> int:
         """NF for a matrix of that many rows."""
         return -(-rows // self.pe)
@@ -50,3 +61,45 @@ class Folding:
     layers: Mapping[str, LayerFold]
     score_lanes: int = 1
     popcount: Popcount = Popcount.ADDERS
+
+    def __post_init__(self) -> None:
+        if self.score_lanes < 1:
+            raise UsageError(f"score_lanes must be a positive whole number, not {self.score_lanes}")
+
+
+def load_folding(path: Path, network: IntegerNetwork | None = None) -> Folding:
+    """The folding in a YAML file, checked against `network` if given; UsageError if it is wrong in any way."""
+    folding = from_mapping(Folding, load_yaml(path), str(path))
+    if network is not None:
+        try:
+            check_folding(network, folding)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
+    return folding
+
+
+def save_folding(folding: Folding, path: Path) -> None:
+    """Write the folding as YAML, atomically; `load_folding` gives an equal one back."""
+    atomic_write(path, dump_yaml(to_mapping(folding)))
+
+
+def check_folding(network: IntegerNetwork, folding: Folding) -> None:
+    """UsageError unless the folding names exactly the network's dot products and each fold suits its matrix.
+
+    PE may exceed the rows and SIMD the columns (10 rows on 16 PEs), but at least half of them must have work.
+    """
+    shapes = {stage.dot.name: stage.dot.weights.codes.shape for stage in network.stages()}
+    for name in folding.layers:
+        if name not in shapes:
+            near, known = nearest(name, shapes), ", ".join(shapes)
+            raise UsageError(f"folding for unknown layer {name!r}; did you mean {near!r}? (layers: {known})")
+    for name, (rows, columns) in shapes.items():
+        fold = folding.layers.get(name)
+        if fold is None:
+            raise UsageError(f"no folding for layer {name!r} ({rows} x {columns}): give it pe and simd")
+        for what, value, size in (("pe", fold.pe, rows), ("simd", fold.simd, columns)):
+            if value >= 2 * size:
+                raise UsageError(f"layer {name!r}: {what} {value} is too large for {size}; use at most {size}")
+    classes = len(network.class_names)
+    if folding.score_lanes >= 2 * classes:
+        raise UsageError(f"score_lanes {folding.score_lanes} is too large for {classes} classes; use at most {classes}")

@@ -1,0 +1,132 @@
+"""The cycle model: how many cycles a frame keeps each stage of the accelerator busy.
+
+All stages work at once, so the accelerator's initiation interval *equals* the largest bound; simulation measures it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .folding import Folding, check_folding
+from .ir import IntegerNetwork
+
+__all__ = [
+    "FoldRow",
+    "StageBound",
+    "StageKind",
+    "fold_table",
+    "initiation_interval",
+    "stage_bounds",
+    "waste_warnings",
+]
+
+WASTE_WARNED = 0.10
+"""Share of idle multiplier-cycles above which `waste_warnings` speaks."""
+
+
+class StageKind(StrEnum):
+    """What kind of stage a bound belongs to."""
+
+    INPUT = "input"
+    CONVERTER = "converter"
+    ENGINE = "engine"
+    SCORES = "scores"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class StageBound:
+    """One stage in stream order: the name of its node (or "a to b" for a converter), and cycles a frame."""
+
+    name: str
+    kind: StageKind
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRow:
+    """One engine in the folding table.
+
+    share: cycles over the initiation interval (1.0: always busy). waste: share of the engine's multiplier-cycles
+    that work on padding. bottleneck: no stage takes more cycles than this engine.
+    """
+
+    layer: str
+    rows: int
+    columns: int
+    pe: int
+    simd: int
+    neuron_folds: int
+    synapse_folds: int
+    cycles: int
+    share: float
+    waste: float
+    bottleneck: bool
+
+
+def stage_bounds(network: IntegerNetwork, folding: Folding) -> tuple[StageBound, ...]:
+    """Every stage's bound in stream order; UsageError if the folding does not suit the network."""
+    check_folding(network, folding)
+    stages = list(network.stages())
+    first = folding.layers[stages[0].dot.name]
+    bounds = [StageBound(network.input.name, StageKind.INPUT, first.synapse_folds(stages[0].input_type.size))]
+    source, sent = network.input.name, first.simd
+    for stage in stages:
+        name = stage.dot.name
+        rows, columns = stage.dot.weights.codes.shape
+        fold = folding.layers[name]
+        if sent != fold.simd:
+            bounds.append(_converter(source, name, columns, sent, fold.simd))
+        cycles = fold.neuron_folds(rows) * fold.synapse_folds(columns)
+        bounds.append(StageBound(name, StageKind.ENGINE, cycles))
+        source, sent = name, fold.pe
+    scores, classes = network.scores.name, network.scores.type.size
+    if sent != folding.score_lanes:
+        bounds.append(_converter(source, scores, classes, sent, folding.score_lanes))
+    bounds.append(StageBound(scores, StageKind.SCORES, -(-classes // folding.score_lanes)))
+    bounds.append(StageBound("result", StageKind.OUTPUT, 1))
+    return tuple(bounds)
+
+
+def _converter(source: str, sink: str, elements: int, sent: int, taken: int) -> StageBound:
+    return StageBound(f"{source} to {sink}", StageKind.CONVERTER, max(-(-elements // sent), -(-elements // taken)))
+
+
+def initiation_interval(network: IntegerNetwork, folding: Folding) -> int:
+    """Cycles from one result to the next in steady state: the largest bound of any stage."""
+    return max(bound.cycles for bound in stage_bounds(network, folding))
+
+
+def fold_table(network: IntegerNetwork, folding: Folding) -> tuple[FoldRow, ...]:
+    """The folding as a table, one row an engine, in stream order."""
+    interval = initiation_interval(network, folding)
+    table = []
+    for stage in network.stages():
+        rows, columns = stage.dot.weights.codes.shape
+        fold = folding.layers[stage.dot.name]
+        nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns)
+        waste = 1 - rows * columns / (nf * fold.pe * sf * fold.simd)
+        row = FoldRow(
+            stage.dot.name,
+            rows,
+            columns,
+            fold.pe,
+            fold.simd,
+            nf,
+            sf,
+            cycles=nf * sf,
+            share=nf * sf / interval,
+            waste=waste,
+            bottleneck=nf * sf == interval,
+        )
+        table.append(row)
+    return tuple(table)
+
+
+def waste_warnings(table: tuple[FoldRow, ...]) -> tuple[str, ...]:
+    """One line for each engine that spends more than a tenth of its work on padding."""
+    return tuple(
+        f"layer {row.layer!r}: {row.waste:.0%} of {row.pe} x {row.simd} works on padding "
+        f"({row.rows} x {row.columns} does not divide)"
+        for row in table
+        if row.waste > WASTE_WARNED
+    )

@@ -1,0 +1,59 @@
+"""Random integer networks for tests: no training, every kind of threshold, exact ranges."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from xnorflow.compiler.ir import (
+    AccType,
+    CodeType,
+    Dense,
+    Encoding,
+    Input,
+    IntegerNetwork,
+    Node,
+    Scores,
+    Threshold,
+    Weights,
+)
+from xnorflow.compiler.ranges import acc_type
+from xnorflow.compiler.verify import score_range, verify
+
+BINARY = (1, Encoding.BIPOLAR)
+
+
+def random_network(
+    widths: list[int],
+    source: tuple[int, Encoding] = BINARY,
+    hidden: tuple[int, Encoding] = BINARY,
+    weights: tuple[int, Encoding] = BINARY,
+    seed: int = 0,
+) -> IntegerNetwork:
+    """A perceptron of those widths (input first, classes last) with random numbers in every place.
+
+    Thresholds crowd around zero, repeat, and reach both "never" and "always"; half of the neurons descend.
+    """
+    rng = np.random.default_rng(seed)
+    code = CodeType((widths[0],), *source)
+    nodes: list[Node] = [Input("image", (), code, None)]
+    for index, (columns, rows) in enumerate(zip(widths, widths[1:], strict=False)):
+        matrix = Weights(rng.integers(0, 1 << weights[0], (rows, columns), dtype=np.uint8), *weights)
+        kind = acc_type(matrix, code)
+        lo, hi = kind.lo, kind.hi
+        dense = Dense(f"dense{index}", (nodes[-1].name,), kind, matrix)
+        nodes.append(dense)
+        if index == len(widths) - 2:
+            multiplier = rng.integers(-9, 10, rows)
+            offset = rng.integers(-50, 51, rows)
+            draft = Scores("scores", (dense.name,), AccType((rows,), 0, 0), multiplier, offset)
+            nodes.append(replace(draft, type=AccType((rows,), *score_range(draft, kind))))
+            break
+        code = CodeType((rows,), *hidden)
+        spread = 2 * int(np.sqrt(columns)) * code.max_code
+        thresholds = np.sort(np.clip(rng.integers(-spread, spread + 1, (rows, code.max_code)), lo - 1, hi + 1), axis=1)
+        thresholds[rng.random(rows) < 0.1] = hi + 1
+        thresholds[rng.random(rows) < 0.1] = lo - 1
+        descending = rng.random(rows) < 0.5
+        thresholds[descending] = thresholds[descending][:, ::-1]
+        nodes.append(Threshold(f"act{index}", (dense.name,), code, thresholds, descending))
+    return verify(IntegerNetwork(tuple(nodes), tuple(str(i) for i in range(widths[-1])), {}))

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_networks import random_network
+
+from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount, check_folding, load_folding, save_folding
+from xnorflow.errors import UsageError
+
+NETWORK = random_network([12, 8, 10])
+GOOD = Folding({"dense0": LayerFold(4, 6), "dense1": LayerFold(16, 8, Memory.BLOCK)}, 2, Popcount.LUT6)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000))
+def test_folds_cover_the_matrix_and_no_more(size: int, at_once: int) -> None:
+    fold = LayerFold(at_once, at_once)
+    assert (fold.neuron_folds(size) - 1) * at_once < size <= fold.neuron_folds(size) * at_once
+    assert fold.synapse_folds(size) == fold.neuron_folds(size)
+
+
+def test_saved_folding_comes_back_equal(tmp_path: Path) -> None:
+    path = tmp_path / "folding.yaml"
+    save_folding(GOOD, path)
+    assert load_folding(path, NETWORK) == GOOD
+    first = path.read_bytes()
+    save_folding(load_folding(path), path)
+    assert path.read_bytes() == first
+
+
+def test_padding_rows_are_allowed_up_to_half() -> None:
+    check_folding(NETWORK, GOOD)  # 10 rows on 16 PEs
+    check_folding(NETWORK, Folding({"dense0": LayerFold(15, 23), "dense1": LayerFold(19, 15)}, 19))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layers: {dense0: {pe: 1, simd: 1}}", r"no folding for layer 'dense1' \(10 x 8\): give it pe and simd"),
+        (
+            "layers: {dense0: {pe: 1, simd: 1}, dens0: {pe: 1, simd: 1}}",
+            r"unknown layer 'dens0'; did you mean 'dense0'",
+        ),
+        ("layers: {dense0: {pe: 0, simd: 1}}", r"layers.dense0: pe must be a positive whole number, not 0"),
+        ("layers: {dense0: {pe: 1, simd: -2}}", r"layers.dense0: simd must be a positive whole number, not -2"),
+        ("layers: {dense0: {pe: 1, smid: 2}}", r"unknown key 'smid'; did you mean 'simd'\?"),
+        ("layers: {dense0: {pe: 1, simd: 2, memory: blok}}", r"must be one of auto, block, lut, not 'blok'"),
+        ("layers: {}\nscore_lanes: 0", r"score_lanes must be a positive whole number, not 0"),
+        ("layer: {}", r"unknown key 'layer'; did you mean 'layers'\?"),
+        ("layers: {dense0: {pe: 16, simd: 1}, dense1: {pe: 1, simd: 1}}", r"pe 16 is too large for 8; use at most 8"),
+        ("layers: {dense0: {pe: 1, simd: 24}, dense1: {pe: 1, simd: 1}}", r"simd 24 is too large for 12"),
+        (
+            "layers: {dense0: {pe: 1, simd: 1}, dense1: {pe: 1, simd: 1}}\nscore_lanes: 20",
+            r"score_lanes 20 is too large for 10 classes",
+        ),
+    ],
+)
+def test_a_wrong_folding_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "folding.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=rf"folding.yaml: .*{message}") as caught:
+        load_folding(path, NETWORK)
+    assert "\n" not in str(caught.value)
