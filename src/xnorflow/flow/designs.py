@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boards.loader import Board, load_board
-from ..compiler.folding import Folding, default_folding, fold_for_cycles, load_folding
+from ..compiler.folding import Folding, load_folding
 from ..compiler.network_file import load_network
+from ..compiler.solver import default_folding, fold_for_fps
 from ..errors import UsageError
 from .networks import load_samples
 
@@ -58,7 +59,7 @@ def generate(
     if folding is not None:
         chosen = load_folding(folding, network)
     elif fps is not None:
-        chosen = fold_for_cycles(network, _cycles(fps, target))
+        chosen = fold_for_fps(network, fps, target)
     else:
         chosen = default_folding(network, target)
     design = write_design(network, chosen, out or file.parent / "design", board=target)
@@ -100,16 +101,6 @@ def report(design_dir: Path, out: Path | None = None) -> "ReportResult":
     from ..report import write_report
 
     return write_report(design_dir, out or design_dir / "report.html")
-
-
-def _cycles(fps: float, board: Board) -> int:
-    """Cycles that a frame may take; UsageError where the clock is slower than the frames."""
-    if not fps > 0:
-        raise UsageError(f"frames per second must be positive, not {fps:g}")
-    cycles = int(board.clock.hz // fps)
-    if cycles < 1:
-        raise UsageError(f"{fps:g} frames a second need more than {board.name}'s clock of {board.clock.hz:g} Hz")
-    return cycles
 
 
 def _random_samples(network: "IntegerNetwork", count: int) -> NDArray[np.generic]:
