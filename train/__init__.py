@@ -1,0 +1,61 @@
+"""Training in PyTorch: quantizers, layers, recipes, data sets and the trainer.
+
+Names load on first use, so that data sets and recipes can be read without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .datasets import Samples, load_dataset
+    from .layers import BatchNorm1d, BinaryLinear, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
+    from .losses import cross_entropy, square_hinge
+    from .optim import build_optimizer
+    from .quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
+    from .recipe import Recipe, list_recipes, load_recipe
+    from .runs import TrainedRun, load_run
+    from .trainer import TrainResult, train_recipe
+
+__all__ = [
+    "BatchNorm1d",
+    "BinaryLinear",
+    "BinaryWeights",
+    "BipolarWeights",
+    "FloatWeights",
+    "InputQuantizer",
+    "QuantLinear",
+    "QuantReLU",
+    "Recipe",
+    "Samples",
+    "ScoreNorm",
+    "Sign",
+    "TrainResult",
+    "TrainedRun",
+    "WeightQuantizer",
+    "build_optimizer",
+    "cross_entropy",
+    "list_recipes",
+    "load_dataset",
+    "load_recipe",
+    "load_run",
+    "square_hinge",
+    "train_recipe",
+]
+
+_HOMES = {
+    "datasets": ("Samples", "load_dataset"),
+    "layers": ("BatchNorm1d", "BinaryLinear", "InputQuantizer", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign"),
+    "losses": ("cross_entropy", "square_hinge"),
+    "optim": ("build_optimizer",),
+    "quantizers": ("BinaryWeights", "BipolarWeights", "FloatWeights", "WeightQuantizer"),
+    "recipe": ("Recipe", "list_recipes", "load_recipe"),
+    "runs": ("TrainedRun", "load_run"),
+    "trainer": ("TrainResult", "train_recipe"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)

@@ -1,0 +1,134 @@
+"""Data sets as NumPy arrays; no torch. Training, validation and test samples of one kind never overlap.
+
+- digits: the 1,797 real 8x8 handwritten digits, 0..16, that scikit-learn bundles. Split by index: of every ten
+  samples two are test, one is validation, seven are training.
+- mnist: IDX files, gzip-packed or plain; the last 10,000 of the 60,000 training images are validation.
+"""
+
+import gzip
+import math
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import nearest
+from ..errors import DataError, UsageError
+from .download import fetch_mnist
+
+__all__ = ["DATASETS", "DatasetInfo", "Samples", "Split", "load_dataset", "read_idx"]
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What is known of a data set without reading it: sample shape, class names, greatest raw value."""
+
+    shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    top: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """images: raw samples (B, *shape), uint8; labels: int64 (B,), indices into class_names."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+
+_TEN = tuple("0123456789")
+DATASETS = {
+    "digits": DatasetInfo((8, 8), _TEN, 16),
+    "mnist": DatasetInfo((28, 28), _TEN, 255),
+}
+
+
+def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = None) -> Samples:
+    """Raw samples of one split.
+
+    data_dir: a folder with one sub-folder per data set under its public name, or that sub-folder itself; None: the
+    folder named by XNORFLOW_DATA, and without it a download into build/data. Raises UsageError for an unknown name or
+    split, DataError for files that are missing, damaged or of the wrong shape.
+    """
+    if name not in DATASETS:
+        raise UsageError(
+            f"unknown data set {name!r}; did you mean {nearest(name, DATASETS)!r}? (known: {', '.join(DATASETS)})"
+        )
+    if split not in get_args(Split):
+        raise UsageError(f"unknown split {split!r}; the splits are {', '.join(get_args(Split))}")
+    images, labels = _digits(split) if name == "digits" else _mnist(split, data_dir)
+    return Samples(images, labels, DATASETS[name].class_names)
+
+
+def _digits(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError("the digits data set comes with scikit-learn: pip install 'xnorflow[train]'") from error
+    bunch = load_digits()
+    place = np.arange(len(bunch.images)) % 10
+    chosen = {"test": place >= 8, "validation": place == 7, "train": place < 7}[split]
+    return bunch.images[chosen].astype(np.uint8), bunch.target[chosen].astype(np.int64)
+
+
+def _mnist(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    folder = _folder("mnist", data_dir)
+    stem, count = ("t10k", 10_000) if split == "test" else ("train", 60_000)
+    images = read_idx(_find(folder, f"{stem}-images-idx3-ubyte"), (count, 28, 28))
+    labels = read_idx(_find(folder, f"{stem}-labels-idx1-ubyte"), (count,))
+    if labels.max() > 9:
+        raise DataError(f"{folder}: a label of {stem} is {labels.max()}; MNIST has 0 to 9")
+    part = {"train": slice(0, 50_000), "validation": slice(50_000, None), "test": slice(None)}[split]
+    return images[part], labels[part].astype(np.int64)
+
+
+def _folder(name: str, data_dir: Path | str | None) -> Path:
+    """The folder of the data set `name`, downloaded where neither --data-dir nor XNORFLOW_DATA is given."""
+    source = "--data-dir"
+    if data_dir is None:
+        source, data_dir = "XNORFLOW_DATA", os.environ.get("XNORFLOW_DATA") or None
+    if data_dir is None:
+        return fetch_mnist(Path("build") / "data" / name)
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise DataError(f"{root}, given by {source}, is not a folder")
+    return root / name if (root / name).is_dir() else root
+
+
+def _find(folder: Path, stem: str) -> Path:
+    for candidate in (folder / stem, folder / f"{stem}.gz"):
+        if candidate.is_file():
+            return candidate
+    raise DataError(f"{folder} has neither {stem} nor {stem}.gz; give --data-dir or XNORFLOW_DATA a folder that has")
+
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The unsigned bytes of an IDX file (plain, or gzip if its name ends in .gz), which must have that shape.
+
+    IDX: two zero bytes, the type (8: unsigned byte), the number of axes, each axis as a big-endian 32-bit number,
+    then the values. DataError if the file is damaged or holds something else.
+    """
+    try:
+        raw = path.read_bytes()
+        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    start = 4 + 4 * len(shape)
+    header = np.frombuffer(content[:start], ">u4") if len(content) >= start else None
+    if header is None or header[0] != 0x800 + len(shape):
+        raise DataError(f"{path} is not an IDX file of unsigned bytes with {len(shape)} axes")
+    found = tuple(int(n) for n in header[1:])
+    if found != shape:
+        raise DataError(f"{path} holds an array of shape {found}, not {shape}")
+    if len(content) != start + math.prod(shape):
+        raise DataError(f"{path} is damaged: {len(content)} bytes, not {start + math.prod(shape)}")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,206 @@
+"""Layers of networks that become integer networks. Put them into nn.Sequential or any torch.fx-traceable module.
+
+Every tensor between them is integer-valued (exact in float32 below 2^24), in training and in eval mode; only the
+scores at the end are scaled. nn.Flatten, nn.Dropout and nn.Identity may stand between.
+"""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import UsageError
+from .quantizers import (
+    BinaryWeights,
+    EncodingName,
+    WeightQuantizer,
+    check_bits,
+    quantize_relu,
+    sign,
+    sign_stochastic,
+)
+
+__all__ = ["BatchNorm1d", "BinaryLinear", "InputQuantizer", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign"]
+
+
+class InputQuantizer(nn.Module):
+    """Raw samples to integers: uniform quantization of [lo, hi] with 2^bits levels.
+
+    code = clip(floor((x - lo) * (2^bits - 1) / (hi - lo) + 1/2), 0, 2^bits - 1) in float64 from left to right, the
+    formula of the integer network's input transform. The result is the code itself (unsigned) or 2 code - (2^bits - 1)
+    (bipolar), float32, in the shape of the samples; those may have any real dtype. No gradient.
+    """
+
+    def __init__(self, bits: int, encoding: EncodingName = "bipolar", lo: float = 0.0, hi: float = 255.0) -> None:
+        super().__init__()
+        check_bits(bits, "bits of InputQuantizer")
+        if encoding not in ("bipolar", "unsigned"):
+            raise UsageError(f"encoding must be 'bipolar' or 'unsigned', not {encoding!r}")
+        if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
+            raise UsageError(f"lo and hi of InputQuantizer must be finite with lo < hi, not {lo!r} and {hi!r}")
+        self.bits = bits
+        self.encoding = encoding
+        self.lo = float(lo)
+        self.hi = float(hi)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Integers of the samples, float32."""
+        levels = (1 << self.bits) - 1
+        scaled = (x.detach().to(torch.float64) - self.lo).mul_(levels).div_(self.hi - self.lo).add_(0.5)
+        codes = scaled.floor_().clamp_(0, levels)
+        if self.encoding == "bipolar":
+            codes = codes.mul_(2).sub_(levels)
+        return codes.to(torch.float32)
+
+    def extra_repr(self) -> str:
+        """What print(model) shows."""
+        return f"bits={self.bits}, encoding={self.encoding!r}, lo={self.lo:g}, hi={self.hi:g}"
+
+
+class QuantLinear(nn.Linear):
+    """y = x q(w)^T with an exchangeable weight quantizer q.
+
+    Initialised as Glorot and Bengio (2010) uniform, which `optim`'s learning-rate scale belongs to. A bias is
+    possible but rarely of use: BatchNorm, which should follow, has one.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, weight: WeightQuantizer, bias: bool = False) -> None:
+        for name, value in (("in_features", in_features), ("out_features", out_features)):
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} must be a positive integer, not {value!r}")
+        if not isinstance(weight, WeightQuantizer):
+            raise UsageError(f"weight must be a WeightQuantizer such as BinaryWeights(), not {weight!r}")
+        super().__init__(in_features, out_features, bias=bias)
+        self.weight_quantizer = weight
+
+    def reset_parameters(self) -> None:
+        """Glorot uniform weights, zero bias."""
+        nn.init.xavier_uniform_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_features) to (B, out_features)."""
+        return F.linear(x, self.weight_quantizer(self.weight), self.bias)
+
+
+class BinaryLinear(QuantLinear):
+    """QuantLinear with weights -1/+1."""
+
+    def __init__(self, in_features: int, out_features: int, stochastic: bool = False) -> None:
+        super().__init__(in_features, out_features, weight=BinaryWeights(stochastic))
+
+
+class Sign(nn.Module):
+    """1-bit activation: +1 where x >= 0, else -1; straight-through gradient g * 1{|x| <= 1} (1602.02830).
+
+    stochastic: +1 with probability clip((x + 1) / 2, 0, 1), in training only.
+    """
+
+    def __init__(self, stochastic: bool = False) -> None:
+        super().__init__()
+        self.bits = 1
+        self.encoding = "bipolar"
+        self.stochastic = stochastic
+
+    def forward(self, x: Tensor) -> Tensor:
+        """-1/+1 of x's shape and dtype."""
+        return sign_stochastic(x) if self.stochastic and self.training else sign(x)
+
+    def extra_repr(self) -> str:
+        """What print(model) shows."""
+        return "stochastic=True" if self.stochastic else ""
+
+
+class QuantReLU(nn.Module):
+    """ReLU with unsigned codes: clip(floor(x / step + 1/2), 0, 2^bits - 1) as floats; the step stays fixed.
+
+    The gradient is 1 / step for 0 <= x <= step * (2^bits - 1) and zero elsewhere.
+    """
+
+    def __init__(self, bits: int, step: float) -> None:
+        super().__init__()
+        check_bits(bits, "bits of QuantReLU")
+        if not (math.isfinite(step) and step > 0):
+            raise UsageError(f"step of QuantReLU must be a positive number, not {step!r}")
+        self.bits = bits
+        self.encoding = "unsigned"
+        self.step = float(step)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes of x's shape and dtype."""
+        return quantize_relu(x, self.bits, self.step)
+
+    def extra_repr(self) -> str:
+        """What print(model) shows."""
+        return f"bits={self.bits}, step={self.step:g}"
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """nn.BatchNorm1d whose eval mode is x * alpha + beta in two elementwise steps.
+
+    alpha = weight / sqrt(var + eps), beta = bias - mean * alpha. torch's own kernel fuses differently by memory layout
+    and device, which flips signs at ties; a separate product and sum round alike everywhere, in monotone steps.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C) or (B, C, L), normalised per channel."""
+        if self.training or self.running_var is None or self.running_mean is None:
+            return super().forward(x)
+        scale = torch.sqrt(self.running_var + self.eps)
+        alpha = torch.reciprocal(scale) if self.weight is None else self.weight / scale
+        shift = self.running_mean * alpha
+        beta = torch.neg(shift) if self.bias is None else self.bias - shift
+        if x.dim() == 3:
+            alpha, beta = alpha[:, None], beta[:, None]
+        return torch.add(torch.mul(x, alpha), beta)
+
+
+class ScoreNorm(nn.BatchNorm1d):
+    """BatchNorm on the outputs whose eval mode is exact integer arithmetic.
+
+    In training plain BatchNorm. In eval mode the affine A_c * acc + B_c of class c is rounded to a common grid,
+    y = (m_c * acc + b_c) * 2^-exponent with integers m_c, b_c, and evaluated in float64, where it is exact: float32
+    could not hold m_c * acc + b_c, would round different scores to the same number, and so move ties.
+
+    score_bits: significant bits of the largest |m_c|. A class's slope is thus off by at most 2^-score_bits of the
+    largest one.
+    """
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, *, score_bits: int = 16
+    ) -> None:
+        if not isinstance(score_bits, int) or not 2 <= score_bits <= 24:
+            raise UsageError(f"score_bits must be a whole number from 2 to 24, not {score_bits!r}")
+        super().__init__(num_features, eps, momentum)
+        self.score_bits = score_bits
+
+    def integer_affine(self) -> tuple[Tensor, Tensor, int]:
+        """Multiplier int64 (C,), offset int64 (C,) and exponent of the eval mode: y = (m * acc + b) * 2^-exponent.
+
+        The offset stays below 2^47, so that m * acc + b is exact in float64 for every |acc| below 2^24; a network
+        whose offsets dwarf its slopes gets fewer bits of slope. UsageError if a parameter is not finite.
+        """
+        variance, mean = cast(Tensor, self.running_var), cast(Tensor, self.running_mean)
+        slope = self.weight.detach().double() / torch.sqrt(variance.double() + self.eps)
+        offset = self.bias.detach().double() - mean.double() * slope
+        if not bool(torch.isfinite(slope).all() and torch.isfinite(offset).all()):
+            raise UsageError("ScoreNorm has a parameter or statistic that is not finite; the training went wrong")
+        _, slope_exponent = math.frexp(float(slope.abs().max()))
+        _, offset_exponent = math.frexp(float(offset.abs().max()))
+        exponent = min(self.score_bits - slope_exponent, 47 - offset_exponent)
+        grid = 2.0**exponent
+        return torch.round(slope * grid).long(), torch.round(offset * grid).long(), exponent
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C) accumulators to scores: x's dtype in training, float64 in eval mode."""
+        if self.training:
+            return super().forward(x)
+        multiplier, offset, exponent = self.integer_affine()
+        return (x.double() * multiplier.double() + offset.double()) * 2.0**-exponent
+
+    def extra_repr(self) -> str:
+        """What print(model) shows."""
+        return f"{super().extra_repr()}, score_bits={self.score_bits}"

@@ -1,0 +1,261 @@
+"""Recipes: everything that decides a training run, as frozen dataclasses read from YAML. No torch here.
+
+A recipe is a name of `list_recipes` or a path to a YAML file. An unknown key is an error that names the nearest
+known one.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
+from ..errors import UsageError
+from .datasets import DATASETS
+
+__all__ = [
+    "ActivationSpec",
+    "InputSpec",
+    "ModelSpec",
+    "NormSpec",
+    "OptimizerSpec",
+    "Recipe",
+    "WeightSpec",
+    "list_recipes",
+    "load_recipe",
+    "recipe_yaml",
+    "with_overrides",
+]
+
+_FOLDER = Path(__file__).parent / "recipes"
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise UsageError(f"{name} must be positive, not {value:g}")
+
+
+def _fraction(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise UsageError(f"{name} must be at least 0 and below 1, not {value:g}")
+
+
+def _code_bits(bits: int) -> None:
+    if not 1 <= bits <= 8:
+        raise UsageError(f"bits must be from 1 to 8, not {bits}")
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """Quantization of the raw samples: 2^bits levels over [lo, hi], codes bipolar (odd integers) or unsigned."""
+
+    bits: int
+    lo: float
+    hi: float
+    encoding: Literal["bipolar", "unsigned"] = "bipolar"
+
+    def __post_init__(self) -> None:
+        _code_bits(self.bits)
+        if not self.lo < self.hi:
+            raise UsageError(f"lo must be below hi, not {self.lo:g} and {self.hi:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSpec:
+    """Weights: binary (deterministic), stochastic (BinaryConnect), bipolar (n bits) or float (no integer form)."""
+
+    kind: Literal["binary", "stochastic", "bipolar", "float"] = "binary"
+    bits: int = 1
+
+    def __post_init__(self) -> None:
+        _code_bits(self.bits)
+        if self.bits != 1 and self.kind != "bipolar":
+            raise UsageError(f"bits {self.bits} needs kind: bipolar; {self.kind} weights have none to choose")
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationSpec:
+    """Activations: sign, stochastic sign, or a ReLU with `bits`-bit unsigned codes in steps of `step`."""
+
+    kind: Literal["sign", "stochastic", "relu"] = "sign"
+    bits: int = 1
+    step: float = 1.0
+
+    def __post_init__(self) -> None:
+        _code_bits(self.bits)
+        _positive(step=self.step)
+        if self.bits != 1 and self.kind != "relu":
+            raise UsageError(f"bits {self.bits} needs kind: relu; a {self.kind} activation has one bit")
+
+
+@dataclass(frozen=True, slots=True)
+class NormSpec:
+    """BatchNorm: momentum of the running statistics (the papers' alpha), eps, bits of the integer score slopes."""
+
+    momentum: float = 0.1
+    eps: float = 1e-4
+    score_bits: int = 16
+
+    def __post_init__(self) -> None:
+        _positive(momentum=self.momentum, eps=self.eps)
+        if self.momentum > 1:
+            raise UsageError(f"momentum must be at most 1, not {self.momentum:g}")
+        if not 2 <= self.score_bits <= 24:
+            raise UsageError(f"score_bits must be from 2 to 24, not {self.score_bits}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A multi-layer perceptron: widths of the hidden layers, and what stands in them."""
+
+    hidden: tuple[int, ...]
+    weights: WeightSpec = field(default_factory=WeightSpec)
+    activation: ActivationSpec = field(default_factory=ActivationSpec)
+    norm: NormSpec = field(default_factory=NormSpec)
+    dropout_input: float = 0.0
+    dropout_hidden: float = 0.0
+
+    def __post_init__(self) -> None:
+        for width in self.hidden:
+            _positive(hidden=width)
+        _fraction(dropout_input=self.dropout_input, dropout_hidden=self.dropout_hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSpec:
+    """Adam, or SGD with Nesterov momentum; learning rate from lr to lr_final over the run.
+
+    schedule: exponential lr * (lr_final / lr)^t, cosine, or constant, with t from 0 to 1 over all steps.
+    lr_scale: glorot multiplies a layer's rate by s = 1 / sqrt(1.5 / (n_in + n_out)) (Adam) or s^2 (SGD); none by 1.
+    """
+
+    lr: float
+    lr_final: float | None = None
+    kind: Literal["adam", "sgd"] = "adam"
+    schedule: Literal["exponential", "cosine", "constant"] = "exponential"
+    lr_scale: Literal["glorot", "none"] = "glorot"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        _positive(lr=self.lr, eps=self.eps)
+        _fraction(momentum=self.momentum, betas=max(self.betas))
+        _fraction(betas=min(self.betas))
+        if (self.lr_final is None) != (self.schedule == "constant"):
+            raise UsageError("lr_final goes with the schedules exponential and cosine, and they need it")
+        if self.lr_final is not None and not (self.lr_final > 0 or (self.schedule == "cosine" and self.lr_final == 0)):
+            raise UsageError(f"lr_final must be positive, not {self.lr_final:g}")
+
+    def rate(self, t: float) -> float:
+        """The learning rate at the fraction t of the run."""
+        if self.lr_final is None:
+            return self.lr
+        if self.schedule == "cosine":
+            return self.lr_final + (self.lr - self.lr_final) * (1 + math.cos(math.pi * t)) / 2
+        return self.lr * math.pow(self.lr_final / self.lr, t)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A training run. precision bf16: matrix products of training in bfloat16; evaluation is always float32.
+
+    threads: CPU threads of torch (none: torch's own choice). The same weights come out again only with the same
+    number, so the run records it. name: that of the file, where the file does not give one.
+    """
+
+    description: str
+    dataset: str
+    input: InputSpec
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    epochs: int
+    batch: int = 100
+    loss: Literal["square-hinge", "cross-entropy"] = "square-hinge"
+    label_smoothing: float = 0.0
+    seed: int = 1
+    precision: Literal["float32", "bf16"] = "float32"
+    threads: int | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        _positive(epochs=self.epochs, batch=self.batch, threads=1 if self.threads is None else self.threads)
+        _fraction(label_smoothing=self.label_smoothing)
+        if self.batch < 2:
+            raise UsageError("batch must be at least 2: BatchNorm needs a variance")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if self.label_smoothing and self.loss != "cross-entropy":
+            raise UsageError("label_smoothing needs loss: cross-entropy")
+        if self.dataset not in DATASETS:
+            near = nearest(self.dataset, DATASETS)
+            known = ", ".join(DATASETS)
+            raise UsageError(f"dataset: unknown data set {self.dataset!r}; did you mean {near!r}? (known: {known})")
+
+
+def list_recipes() -> list[tuple[str, str]]:
+    """(name, description in one line) of the recipes that come with the package, by name."""
+    return [(path.stem, load_recipe(path).description) for path in sorted(_FOLDER.glob("*.yaml"))]
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """The recipe of that name, or of that YAML file; UsageError if there is none or it is wrong."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        return _named(from_mapping(Recipe, load_yaml(path), str(path)), path.stem)
+    names = [p.stem for p in sorted(_FOLDER.glob("*.yaml"))]
+    if str(name_or_path) not in names:
+        near = nearest(str(name_or_path), names)
+        raise UsageError(
+            f"no recipe {str(name_or_path)!r}; did you mean {near!r}? (known: {', '.join(names)}, or a .yaml file)"
+        )
+    recipe = from_mapping(Recipe, load_yaml(_FOLDER / f"{name_or_path}.yaml"), f"recipe {name_or_path}")
+    return _named(recipe, str(name_or_path))
+
+
+def _named(recipe: Recipe, name: str) -> Recipe:
+    return recipe if recipe.name else replace(recipe, name=name)
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """The recipe as YAML text with every key, which `load_recipe` takes back."""
+    return dump_yaml(to_mapping(recipe))
+
+
+def with_overrides(
+    recipe: Recipe, overrides: Sequence[str] = (), *, epochs: int | None = None, seed: int | None = None
+) -> Recipe:
+    """The recipe with `a.b=value` texts applied (values read as YAML), then epochs and seed where given."""
+    tree = to_mapping(recipe)
+    for text in overrides:
+        _apply(tree, text)
+    changed = from_mapping(Recipe, tree, "--set") if overrides else recipe
+    if epochs is not None:
+        changed = replace(changed, epochs=epochs)
+    return changed if seed is None else replace(changed, seed=seed)
+
+
+def _apply(tree: dict[str, Any], text: str) -> None:
+    """Set one `a.b=value` in the plain values of a recipe; unknown last keys are left to `from_mapping`."""
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise UsageError(f"--set takes KEY=VALUE such as optimizer.lr=0.001, not {text!r}")
+    *parents, last = path.split(".")
+    node: Any = tree
+    for key in parents:
+        if not isinstance(node, Mapping) or key not in node:
+            known = ", ".join(node) if isinstance(node, Mapping) else "nothing below it"
+            near = f"; did you mean {nearest(key, node)!r}?" if isinstance(node, Mapping) else ""
+            raise UsageError(f"--set: unknown key {key!r} in {path!r}{near} (known: {known})")
+        node = node[key]
+    if not isinstance(node, dict):
+        raise UsageError(f"--set: {'.'.join(parents)} is a value and has no key {last!r}")
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set: the value of {text!r} is not YAML") from error
