@@ -190,7 +190,7 @@ def _epoch(
             scores = model(data.images[chosen])
         loss = loss_function(scores, labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         total += loss.detach()  # on the device: .item() would wait for it every step
         hits += (scores.detach().argmax(1) == labels).sum()
