@@ -51,6 +51,7 @@ class XnorPopcount(wiring.Component):
         return (~(x ^ w) & ((1 << width) - 1)).bit_count()
 
     def elaborate(self, platform: object) -> Module:
+        """A balanced tree."""
         m = Module()
         agree = Signal(self._width)
         m.d.comb += agree.eq(~(self.x ^ self.w))
