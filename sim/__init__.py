@@ -1,0 +1,1 @@
+"""Simulation with cocotb and Verilator: component benches, whole accelerators, bare C++ loops."""
