@@ -31,7 +31,8 @@ class Trace(Mapping[str, Tensor]):
     @property
     def classes(self) -> NDArray[np.int64]:
         """The class of each sample, int64 (B,): the first largest score."""
-        return np.argmax(self.scores, axis=1)
+        first: NDArray[np.int64] = self.scores.argmax(axis=1)
+        return first
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
