@@ -37,7 +37,7 @@ def inspect(file: File, as_json: Json = False) -> None:
         print_json(table)
         return
     columns = ("layer", "kind", "input", "output", "bits", "weights", "operations", "thresholds", "bytes")
-    print_table(columns, [row.cells() for row in table.rows], left=4)
+    print_table(columns, [row.cells() for row in (*table.rows, table.total)], left=5)
 
 
 def evaluate(

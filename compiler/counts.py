@@ -1,0 +1,102 @@
+"""How much work one frame is: operations, thresholds, memory and its accesses, layer by layer."""
+
+from dataclasses import dataclass
+
+from .folding import Folding, check_folding
+from .ir import CodeType, Dense, IntegerNetwork, Node, Scores, Stage, Threshold
+
+__all__ = ["LayerCounts", "count_layers", "node_operations", "total_counts"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCounts:
+    """One engine's work a frame. Padding is work too where a fold does not divide, hence the folding's numbers.
+
+    macs: multiply-adds of the matrix, N * K. operations: 2 * macs, the field's way to count. binary_operations:
+    2 * macs for each pair of a weight plane and an activation plane, the XNORs and the bits counted.
+    acc_bits: width of the popcount accumulator. thresholds: comparisons. weight_bits, threshold_bits: stored.
+    weight_reads, threshold_reads, activation_reads, activation_writes: bits a frame, the input buffer being read
+    once for each neuron fold.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    macs: int
+    operations: int
+    binary_operations: int
+    acc_bits: int
+    thresholds: int
+    weight_bits: int
+    threshold_bits: int
+    weight_reads: int
+    threshold_reads: int
+    activation_reads: int
+    activation_writes: int
+
+
+def node_operations(node: Node) -> int:
+    """Operations a frame: two for each weight, one for each threshold, two for each score."""
+    match node:
+        case Dense():
+            return 2 * node.weights.codes.size
+        case Threshold():
+            return node.thresholds.size
+        case Scores():
+            return 2 * node.multiplier.size
+    return 0
+
+
+def count_layers(network: IntegerNetwork, folding: Folding) -> tuple[LayerCounts, ...]:
+    """The work of each engine in stream order; UsageError if the folding does not suit the network."""
+    check_folding(network, folding)
+    return tuple(_count(stage, folding) for stage in network.stages())
+
+
+def total_counts(layers: tuple[LayerCounts, ...]) -> dict[str, int]:
+    """Sums over the layers of everything that can be summed, by the name of the field."""
+    summed = (
+        "macs",
+        "operations",
+        "binary_operations",
+        "thresholds",
+        "weight_bits",
+        "threshold_bits",
+        "weight_reads",
+        "threshold_reads",
+        "activation_reads",
+        "activation_writes",
+    )
+    return {name: sum(getattr(layer, name) for layer in layers) for name in summed}
+
+
+def popcount_bits(columns: int, weight_bits: int, activation: CodeType) -> int:
+    """Bits of the largest popcount sum of that many columns."""
+    weight_max = (1 << weight_bits) - 1
+    return (columns * weight_max * activation.max_code).bit_length()
+
+
+def _count(stage: Stage, folding: Folding) -> LayerCounts:
+    weights, source, sink = stage.dot.weights, stage.input_type, stage.sink
+    rows, columns = map(int, weights.codes.shape)
+    fold = folding.layers[stage.dot.name]
+    nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns)
+    macs = rows * columns
+    acc_bits = popcount_bits(columns, weights.bits, source)
+    levels = sink.type.max_code if isinstance(sink, Threshold) else 0
+    return LayerCounts(
+        name=stage.dot.name,
+        rows=rows,
+        columns=columns,
+        macs=macs,
+        operations=2 * macs,
+        binary_operations=2 * macs * weights.bits * source.bits,
+        acc_bits=acc_bits,
+        thresholds=rows * levels,
+        weight_bits=macs * weights.bits,
+        threshold_bits=rows * levels * acc_bits,
+        weight_reads=nf * fold.pe * sf * fold.simd * weights.bits,
+        threshold_reads=nf * fold.pe * levels * acc_bits,
+        activation_reads=nf * sf * fold.simd * source.bits,
+        activation_writes=columns * source.bits,
+    )
