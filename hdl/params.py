@@ -1,0 +1,303 @@
+"""Parameters of the engine and of the score unit: one frozen object each, shared by hardware and Python reference.
+
+All numbers are in the popcount domain (docs/architecture.md). `hdl.constants` makes them from an integer network.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compiler.folding import LayerFold, Popcount
+from ..errors import HardwareError
+from .rom import MAX_WIDTH, MemoryImage
+
+__all__ = ["EngineParams", "ScoreParams", "ThresholdParams"]
+
+Codes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+
+# Beyond this the carry chain of an accumulator misses every clock a board offers; no network comes near.
+MAX_COUNT_BITS = 32
+MAX_SCORE_BITS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdParams:
+    """Several thresholds per row, compared a few at a time.
+
+    values: int64 (N, T), nondecreasing rows, each in 0..p_max + 1; code = #{i : P >= values[i]}.
+    comparators: thresholds compared at once for one row; `rounds` cycles then finish a beat of PE rows.
+    """
+
+    name: str
+    values: Integers
+    p_max: int
+    pe: int
+    folds: int
+    comparators: int
+
+    @property
+    def rounds(self) -> int:
+        """Cycles a beat of PE counts occupies the unit."""
+        return -(-self.values.shape[1] // self.comparators)
+
+    @property
+    def count_bits(self) -> int:
+        """Bits of a count."""
+        return self.p_max.bit_length()
+
+    @property
+    def threshold_bits(self) -> int:
+        """Bits of a threshold: one more value than a count, for "never"."""
+        return (self.p_max + 1).bit_length()
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a code."""
+        return int(self.values.shape[1]).bit_length()
+
+    @cached_property
+    def image(self) -> MemoryImage:
+        """Word fold * rounds + round: PE x comparators thresholds, row 0's first in the least significant bits."""
+        rows, levels = self.values.shape
+        table = np.full((self.folds * self.pe, self.rounds * self.comparators), self.p_max + 1, dtype=np.int64)
+        table[:rows, :levels] = self.values
+        words = table.reshape(self.folds, self.pe, self.rounds, self.comparators).transpose(0, 2, 1, 3)
+        return MemoryImage.of_fields(
+            f"{self.name}_thresholds", words.reshape(self.folds * self.rounds, -1), self.threshold_bits
+        )
+
+    def reference(self, counts: Integers) -> Codes:
+        """Codes (B, N) of counts P (B, N)."""
+        return np.sum(counts[:, :, None] >= self.values[None], axis=2).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class EngineParams:
+    """A matrix-vector engine: PE rows x SIMD columns a cycle, then thresholds, or the counts themselves.
+
+    weights: uint8 (N, K) of 0 and 1, rows of descending neurons inverted already.
+    thresholds: int64 (N, T), nondecreasing rows in 0..p_max + 1; None: the engine yields the counts P.
+    popcount_stages: registers inside the popcount of a row; they cost latency, not throughput.
+    """
+
+    name: str
+    weights: Codes
+    activation_bits: int
+    thresholds: Integers | None
+    fold: LayerFold
+    popcount: Popcount = Popcount.ADDERS
+    popcount_stages: int = 1
+
+    def __post_init__(self) -> None:
+        for what, number in (("PE", self.fold.pe), ("SIMD", self.fold.simd)):
+            if number < 1:
+                raise HardwareError(f"{self.name}: {what} must be a positive integer, not {number}")
+        if self.fold.pe * self.fold.simd > MAX_WIDTH:
+            raise HardwareError(
+                f"{self.name}: PE {self.fold.pe} x SIMD {self.fold.simd} takes weights of "
+                f"{self.fold.pe * self.fold.simd} bits a cycle; at most {MAX_WIDTH} fit in a memory word"
+            )
+        if self.count_bits > MAX_COUNT_BITS:
+            raise HardwareError(
+                f"{self.name}: {self.columns} inputs of {self.activation_bits} bits need an accumulator of "
+                f"{self.count_bits} bits; at most {MAX_COUNT_BITS} fit"
+            )
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return int(self.weights.shape[0])
+
+    @property
+    def columns(self) -> int:
+        """K."""
+        return int(self.weights.shape[1])
+
+    @property
+    def neuron_folds(self) -> int:
+        """NF: beats out a vector, passes over the input vector."""
+        return self.fold.neuron_folds(self.rows)
+
+    @property
+    def synapse_folds(self) -> int:
+        """SF: beats in a vector, cycles a fold."""
+        return self.fold.synapse_folds(self.columns)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles a vector occupies the engine."""
+        return self.neuron_folds * self.synapse_folds
+
+    @property
+    def activation_max(self) -> int:
+        """The largest activation code."""
+        return (1 << self.activation_bits) - 1
+
+    @property
+    def p_max(self) -> int:
+        """The largest count."""
+        return self.columns * self.activation_max
+
+    @property
+    def count_bits(self) -> int:
+        """Bits of a count."""
+        return self.p_max.bit_length()
+
+    @property
+    def output_bits(self) -> int:
+        """Bits of an element of the output stream: a code, or a count where there are no thresholds."""
+        return self.count_bits if self.thresholds is None else int(self.thresholds.shape[1]).bit_length()
+
+    @property
+    def single_threshold(self) -> bool:
+        """Whether one threshold a row is preloaded into the accumulator, so that no comparator is built."""
+        return self.thresholds is not None and self.thresholds.shape[1] == 1
+
+    @cached_property
+    def weight_image(self) -> MemoryImage:
+        """Word fold * SF + beat: PE x SIMD weights, row 0's column 0 in bit 0.
+
+        Padding columns have weight 1: with activation 0 they count nothing. Padding rows repeat that.
+        """
+        nf, sf, pe, simd = self.neuron_folds, self.synapse_folds, self.fold.pe, self.fold.simd
+        padded = np.ones((nf * pe, sf * simd), dtype=np.uint8)
+        padded[: self.rows, : self.columns] = self.weights
+        words = padded.reshape(nf, pe, sf, simd).transpose(0, 2, 1, 3)
+        return MemoryImage(f"{self.name}_weights", words.reshape(nf * sf, pe * simd))
+
+    @property
+    def preload_bits(self) -> int:
+        """Bits of the accumulator that starts from a preload: its top bit says whether P reached the threshold."""
+        return (self.p_max).bit_length() + 1
+
+    @cached_property
+    def preload_image(self) -> MemoryImage:
+        """Word fold: PE start values 2^(preload_bits - 1) - threshold; the top bit of start + P is P >= threshold.
+
+        Padding rows have the threshold p_max + 1, which no count reaches.
+        """
+        assert self.thresholds is not None  # single_threshold
+        padded = np.full(self.neuron_folds * self.fold.pe, self.p_max + 1, dtype=np.int64)
+        padded[: self.rows] = self.thresholds[:, 0]
+        start = (1 << (self.preload_bits - 1)) - padded
+        return MemoryImage.of_fields(f"{self.name}_thresholds", start.reshape(-1, self.fold.pe), self.preload_bits)
+
+    @cached_property
+    def threshold_unit(self) -> ThresholdParams:
+        """Parameters of the unit that compares several thresholds: as few comparators as keep up with a fold."""
+        assert self.thresholds is not None
+        return ThresholdParams(
+            name=self.name,
+            values=self.thresholds,
+            p_max=self.p_max,
+            pe=self.fold.pe,
+            folds=self.neuron_folds,
+            comparators=-(-int(self.thresholds.shape[1]) // self.synapse_folds),
+        )
+
+    def counts(self, codes: Codes) -> Integers:
+        """P (B, N) of activation codes (B, K)."""
+        signs = 2 * self.weights.astype(np.int64) - 1
+        inverted = self.activation_max * np.sum(self.weights == 0, axis=1, dtype=np.int64)
+        return codes.astype(np.int64) @ signs.T + inverted
+
+    def reference(self, codes: Codes) -> Codes | Integers:
+        """What the engine yields for activation codes (B, K): codes or counts (B, N)."""
+        counts = self.counts(codes)
+        if self.thresholds is None:
+            return counts
+        return np.sum(counts[:, :, None] >= self.thresholds[None], axis=2).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreParams:
+    """Class scores: score[c] = (multiplier[c] * P[c] << shift) + offset[c]; the class is the first largest.
+
+    The common power of two of all multipliers is a shift, so that networks whose scores are counts need no multiplier.
+    """
+
+    name: str
+    multiplier: Integers
+    shift: int
+    offset: Integers
+    p_max: int
+    lanes: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.lanes <= self.classes:
+            raise HardwareError(f"{self.name}: score lanes must be in 1..{self.classes}, not {self.lanes}")
+        if self.score_bits > MAX_SCORE_BITS:
+            raise HardwareError(f"{self.name}: scores need {self.score_bits} bits; at most {MAX_SCORE_BITS} fit")
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return int(self.multiplier.shape[0])
+
+    @property
+    def beats(self) -> int:
+        """Beats in a frame, cycles a frame."""
+        return -(-self.classes // self.lanes)
+
+    @property
+    def count_bits(self) -> int:
+        """Bits of a count."""
+        return self.p_max.bit_length()
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether a multiplier is built."""
+        return bool(np.any(self.multiplier != 1))
+
+    @property
+    def multiplier_bits(self) -> int:
+        """Bits of a signed multiplier."""
+        return signed_bits(int(self.multiplier.min()), int(self.multiplier.max()))
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The least and the largest score of any class, both reachable."""
+        ends = [
+            (int(m) * p << self.shift) + int(b)
+            for m, b in zip(self.multiplier, self.offset, strict=True)
+            for p in (0, self.p_max)
+        ]
+        return min(ends), max(ends)
+
+    @property
+    def score_bits(self) -> int:
+        """Bits of a signed score."""
+        return signed_bits(*self.bounds)
+
+    @property
+    def class_bits(self) -> int:
+        """Bits of a class index."""
+        return max(1, (self.classes - 1).bit_length())
+
+    @cached_property
+    def image(self) -> MemoryImage:
+        """Word beat: for each lane the offset, then (where one is built) the multiplier.
+
+        Lanes beyond the last class get the least score, which never beats an earlier class.
+        """
+        pad = self.beats * self.lanes - self.classes
+        offset = np.concatenate([self.offset, np.full(pad, self.bounds[0])]).reshape(self.beats, self.lanes)
+        parts = [MemoryImage.of_fields("", offset, self.score_bits).bits.reshape(self.beats, self.lanes, -1)]
+        if self.multiplies:
+            multiplier = np.concatenate([self.multiplier, np.zeros(pad, np.int64)]).reshape(self.beats, self.lanes)
+            factors = MemoryImage.of_fields("", multiplier, self.multiplier_bits)
+            parts.append(factors.bits.reshape(self.beats, self.lanes, -1))
+        return MemoryImage(self.name, np.concatenate(parts, axis=2).reshape(self.beats, -1))
+
+    def reference(self, counts: Integers) -> tuple[Integers, Integers]:
+        """Classes (B,) and scores (B, C) of counts P (B, C)."""
+        scores = (self.multiplier * counts << self.shift) + self.offset
+        return np.argmax(scores, axis=1), scores
+
+
+def signed_bits(low: int, high: int) -> int:
+    """Bits of a two's complement number that holds low..high."""
+    return 1 + max(high.bit_length() if high > 0 else 0, (-low - 1).bit_length() if low < 0 else 0)

@@ -1,0 +1,82 @@
+"""Counts to codes of several bits: as few comparators as keep up, each row's thresholds in rounds."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..compiler.folding import Memory
+from .arithmetic import adder_tree
+from .params import ThresholdParams
+from .rom import Rom
+
+__all__ = ["ThresholdUnit"]
+
+
+class ThresholdUnit(wiring.Component):
+    """code[r] = #{i : count[r] >= threshold[fold, r, i]} for PE rows at once.
+
+    An engine finishes a beat of counts every SF cycles at the soonest, so ceil(T / SF) comparators a row, each used
+    in `rounds` successive cycles, keep up with it. All rows read the same word of one wide memory in each round. (A
+    binary search needs fewer comparisons but a memory of its own for every row and level.)
+
+    Folds come in order: the unit counts them itself. Neither side can stall.
+
+    Latency: `rounds` + 1 clock cycles. A new beat is accepted every `rounds` cycles.
+
+    Parameters
+    ----------
+    params: thresholds, PE, folds and comparators.
+    memory: the kind of memory for the thresholds.
+
+    Members
+    -------
+    i: In(stream), PE counts a beat, always ready.
+    o: Out(stream), PE codes a beat, always taken.
+    """
+
+    def __init__(self, params: ThresholdParams, memory: Memory = Memory.AUTO) -> None:
+        self._params = params
+        self._rom = Rom(params.image, memory)
+        super().__init__(
+            {
+                "i": In(stream.Signature(params.pe * params.count_bits, always_ready=True)),
+                "o": Out(stream.Signature(params.pe * params.code_bits, always_ready=True)),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a beat's counts to its codes."""
+        return self._params.rounds + 1
+
+    @property
+    def memories(self) -> dict[str, str]:
+        """File name -> text of what the Verilog reads."""
+        return self._rom.memories
+
+    def elaborate(self, platform: object) -> Module:
+        """A memory, a beat held, and comparators."""
+        m = Module()
+        p = self._params
+        m.submodules.rom = self._rom
+
+        # The address names the next word to compare; it moves when a beat enters and in all its rounds but the last.
+        running = Signal(p.rounds)  # bit r: round r of the beat held takes place
+        moves = Signal()
+        m.d.comb += moves.eq(self.i.valid | running[: p.rounds - 1].any())
+        m.d.sync += [running.eq(Cat(self.i.valid, running[: p.rounds - 1])), self.o.valid.eq(running[-1])]
+        with m.If(moves):
+            m.d.sync += self._rom.addr.eq(Mux(self._rom.addr == p.image.depth - 1, 0, self._rom.addr + 1))
+
+        held = Signal(p.pe * p.count_bits, reset_less=True)
+        with m.If(self.i.valid):
+            m.d.sync += held.eq(self.i.payload)
+        thresholds = Signal(data.ArrayLayout(data.ArrayLayout(p.threshold_bits, p.comparators), p.pe))
+        m.d.comb += thresholds.eq(self._rom.data)
+        for row in range(p.pe):
+            count = held.word_select(row, p.count_bits)
+            reached = [count >= thresholds[row][c] for c in range(p.comparators)]
+            code = self.o.payload.word_select(row, p.code_bits)
+            with m.If(running.any()):
+                m.d.sync += code.eq(Mux(running[0], 0, code) + adder_tree(m, reached, f"reached_{row}"))
+        return m
