@@ -18,7 +18,7 @@ from .verilator import VerilatorInfo
 __all__ = ["build_cocotb", "run_cocotb"]
 
 
-class _Runner(cocotb_runner.Verilator):
+class _Runner(cocotb_runner.Verilator):  # type: ignore[misc]  # cocotb_tools is skipped by our mypy settings
     """cocotb's runner for its environment variables; our own build, and children that die with us."""
 
     def _execute_cmds(

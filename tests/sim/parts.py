@@ -32,6 +32,8 @@ class Slice(wiring.Component):
         if self._fault == "hang":
             with m.If(count == 5):
                 m.d.comb += self.i.ready.eq(0)
+                with m.If(self.o.ready):
+                    m.d.sync += full.eq(0)
         with m.If(full & ~self.o.ready):
             if self._fault == "retract":
                 m.d.sync += full.eq(0)
