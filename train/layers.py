@@ -82,8 +82,8 @@ class QuantLinear(nn.Linear):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_features) to (B, out_features)."""
-        return F.linear(x, self.weight_quantizer(self.weight), self.bias)
+        """(B, in_features) to (B, out_features), in x's dtype (under autocast too: the sum alone is narrow)."""
+        return F.linear(x, self.weight_quantizer(self.weight), self.bias).to(x.dtype)
 
 
 class BinaryLinear(QuantLinear):
@@ -203,4 +203,4 @@ class ScoreNorm(nn.BatchNorm1d):
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
-        return f"{super().extra_repr()}, score_bits={self.score_bits}"
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, score_bits={self.score_bits}"

@@ -11,6 +11,7 @@ Sources: BinaryConnect (Courbariaux, Bengio, David 2015, arXiv 1511.00363) for t
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
@@ -62,6 +63,23 @@ class _SignIdentity(torch.autograd.Function):
         return gradients[0], None
 
 
+class _BipolarIdentity(torch.autograd.Function):
+    """Odd integers forward; backward the slope 2^n - 1 of the line that the staircase follows."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, levels: int) -> Tensor:
+        ctx.levels = levels
+        return _bipolar_codes(weight, levels).mul_(2).sub_(levels)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0] * ctx.levels, None
+
+
+def _bipolar_codes(weight: Tensor, levels: int) -> Tensor:
+    return torch.add(weight, 1).mul_(levels / 2).add_(0.5).floor_().clamp_(0, levels)
+
+
 class _SignClipped(torch.autograd.Function):
     """sign(x) forward, g * 1{|x| <= 1} backward: the straight-through estimator of BNN."""
 
@@ -103,19 +121,25 @@ def _pass_between(gradient: Tensor, x: Tensor, lo: float, hi: float) -> Tensor:
     return cast(Tensor, torch.ops.aten.hardtanh_backward(gradient, x, below, above))
 
 
+_sign_identity: Callable[[Tensor, bool], Tensor] = _SignIdentity.apply  # typed names for torch's untyped apply
+_bipolar_identity: Callable[[Tensor, int], Tensor] = _BipolarIdentity.apply
+_sign_clipped: Callable[[Tensor, bool], Tensor] = _SignClipped.apply
+_quantized_relu: Callable[[Tensor, float, int], Tensor] = _QuantizedReLU.apply
+
+
 def sign(x: Tensor) -> Tensor:
     """+1 where x >= 0, else -1; the gradient passes where |x| <= 1. Any shape; the result has x's dtype."""
-    return cast(Tensor, _SignClipped.apply(x, False))
+    return _sign_clipped(x, False)
 
 
 def sign_stochastic(x: Tensor) -> Tensor:
     """+1 with probability clip((x + 1) / 2, 0, 1), else -1; gradient as for `sign`. Draws from torch's generator."""
-    return cast(Tensor, _SignClipped.apply(x, True))
+    return _sign_clipped(x, True)
 
 
 def quantize_relu(x: Tensor, bits: int, step: float) -> Tensor:
     """Unsigned codes clip(floor(x / step + 1/2), 0, 2^bits - 1) as floats; gradient 1 / step inside the range."""
-    return cast(Tensor, _QuantizedReLU.apply(x, step, (1 << bits) - 1))
+    return _quantized_relu(x, step, (1 << bits) - 1)
 
 
 class WeightQuantizer(nn.Module, ABC):
@@ -159,7 +183,7 @@ class BinaryWeights(WeightQuantizer):
 
     def forward(self, weight: Tensor) -> Tensor:
         """-1/+1 of the weight's shape and dtype."""
-        return cast(Tensor, _SignIdentity.apply(weight, self.stochastic and self.training))
+        return _sign_identity(weight, self.stochastic and self.training)
 
     def codes(self, weight: Tensor) -> Tensor:
         """1 where the weight is >= 0, else 0."""
@@ -168,23 +192,6 @@ class BinaryWeights(WeightQuantizer):
     def extra_repr(self) -> str:
         """What print(model) shows."""
         return "stochastic=True" if self.stochastic else ""
-
-
-class _BipolarIdentity(torch.autograd.Function):
-    """Odd integers forward; backward the slope 2^n - 1 of the line that the staircase follows."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, levels: int) -> Tensor:
-        ctx.levels = levels
-        return _bipolar_codes(weight, levels).mul_(2).sub_(levels)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradients[0] * ctx.levels, None
-
-
-def _bipolar_codes(weight: Tensor, levels: int) -> Tensor:
-    return torch.add(weight, 1).mul_(levels / 2).add_(0.5).floor_().clamp_(0, levels)
 
 
 class BipolarWeights(WeightQuantizer):
@@ -201,7 +208,7 @@ class BipolarWeights(WeightQuantizer):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Odd integers from -(2^n - 1) to 2^n - 1, in the weight's dtype."""
-        return cast(Tensor, _BipolarIdentity.apply(weight, (1 << self.bits) - 1))
+        return _bipolar_identity(weight, (1 << self.bits) - 1)
 
     def codes(self, weight: Tensor) -> Tensor:
         """Codes 0..2^n - 1."""

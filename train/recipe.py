@@ -18,6 +18,7 @@ from .datasets import DATASETS
 
 __all__ = [
     "ActivationSpec",
+    "AugmentSpec",
     "InputSpec",
     "ModelSpec",
     "NormSpec",
@@ -162,6 +163,22 @@ class OptimizerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class AugmentSpec:
+    """Random affine distortion of training images: greatest rotation (degrees), relative scale, shear, shift (pixels)."""
+
+    rotate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        _fraction(scale=self.scale)
+        for name, value in (("rotate", self.rotate), ("shear", self.shear), ("shift", self.shift)):
+            if value < 0:
+                raise UsageError(f"{name} must not be negative, not {value:g}")
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """A training run. precision bf16: matrix products of training in bfloat16; evaluation is always float32.
 
@@ -175,6 +192,7 @@ class Recipe:
     model: ModelSpec
     optimizer: OptimizerSpec
     epochs: int
+    augment: AugmentSpec | None = None
     batch: int = 100
     loss: Literal["square-hinge", "cross-entropy"] = "square-hinge"
     label_smoothing: float = 0.0

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..config import from_mapping, to_mapping
 from ..errors import DataError, InterruptedRunError, UsageError
 from ..files import atomic_write
+from .augment import distort
 from .checkpoint import (
     load_tensors,
     optimizer_tensors,
@@ -185,9 +186,11 @@ def _epoch(
         lr = recipe.optimizer.rate((epoch - 1 + step / steps) / recipe.epochs)
         set_learning_rate(optimizer, lr)
         chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
-        labels = data.labels[chosen]
+        images, labels = data.images[chosen], data.labels[chosen]
+        if recipe.augment:
+            images = distort(images, recipe.augment)
         with _precision(recipe, state.device):
-            scores = model(data.images[chosen])
+            scores = model(images)
         loss = loss_function(scores, labels)
         optimizer.zero_grad()
         loss.backward()
