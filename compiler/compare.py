@@ -1,0 +1,135 @@
+"""Golden model against PyTorch module: every code, accumulator and score, counted, on the canonical path."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from .golden import Trace, run
+from .ir import Input, IntegerNetwork, Threshold
+from .lowering import codes_of
+from .lowering_canonical import Canonical
+from .lowering_trace import Chain, trace
+from .scores import reduced
+
+__all__ = ["Comparison", "LayerComparison", "compare_with_module"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerComparison:
+    """Numbers compared at one node, and how many of them differed."""
+
+    compared: int
+    disagreements: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Integer network against module over `images` samples.
+
+    by_layer: for each node the input codes, accumulators, activation codes or scores; "classes" for the classes.
+    compared and disagreements are the sums over all of them. plain_differences: outputs of the plain call
+    `module(samples)`, one large batch in torch's own fused kernels, that differ from the canonical path's. It is no
+    property of the integer network.
+    """
+
+    images: int
+    by_layer: Mapping[str, LayerComparison]
+    plain_differences: int
+
+    @property
+    def compared(self) -> int:
+        """How many numbers were compared."""
+        return sum(layer.compared for layer in self.by_layer.values())
+
+    @property
+    def disagreements(self) -> int:
+        """How many of them differed."""
+        return sum(layer.disagreements for layer in self.by_layer.values())
+
+
+@dataclass
+class Tally:
+    """Counts that grow batch by batch."""
+
+    compared: dict[str, int] = field(default_factory=dict)
+    disagreements: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, equal: NDArray[np.bool_]) -> None:
+        """Count the entries of `equal`."""
+        self.compared[name] = self.compared.get(name, 0) + equal.size
+        self.disagreements[name] = self.disagreements.get(name, 0) + int(np.count_nonzero(~equal))
+
+    def layers(self) -> dict[str, LayerComparison]:
+        """The counts by name."""
+        return {name: LayerComparison(count, self.disagreements[name]) for name, count in self.compared.items()}
+
+
+def compare_with_module(
+    network: IntegerNetwork, module: torch.nn.Module, raw_inputs: NDArray[np.generic], *, batch: int = 1000
+) -> Comparison:
+    """Run both on raw samples (B, *input shape) and compare number by number.
+
+    Scores: where a ScoreNorm makes the outputs, each output equals the integer score up to the module's scale,
+    exactly; otherwise (floats that are rounded differently) each pair of classes must be in the same order. Classes:
+    the first largest. Raises UsageError if the network does not have the module's layers.
+    """
+    chain = trace(module)
+    check_same_layers(network, chain)
+    canonical = Canonical(chain)
+    wanted = [chain.quantize_node, *(layer.end for layer in chain.layers)]
+    tally = Tally()
+    outputs = []
+    for start in range(0, len(raw_inputs), batch):
+        raw = np.array(raw_inputs[start : start + batch])  # torch warns of arrays that are not writable, as of files
+        tensors = canonical.everything(torch.from_numpy(raw), wanted)
+        golden = run(network, network.input_codes(raw))
+        compare_codes(network.input, tensors[chain.quantize_node], golden, tally)
+        for layer in chain.layers:
+            tally.add(layer.name, canonical.accumulators[layer.name].double().numpy() == golden[layer.name])
+            sink = network.node(layer.sink_name)
+            if isinstance(sink, Threshold):
+                compare_codes(sink, tensors[layer.end], golden, tally)
+        outputs.append(tensors[wanted[-1]].double().numpy())
+        tally.add(network.scores.name, scores_agree(chain, outputs[-1], golden.scores))
+        tally.add("classes", outputs[-1].argmax(axis=1) == golden.classes)
+    return Comparison(len(raw_inputs), tally.layers(), plain_differences(chain, raw_inputs, outputs))
+
+
+def check_same_layers(network: IntegerNetwork, chain: Chain) -> None:
+    """UsageError unless the network has the names and the weight shapes of the module."""
+    found = [(stage.dot.name, stage.sink.name, *stage.dot.weights.codes.shape) for stage in network.stages()]
+    wanted = [(layer.name, layer.sink_name, *layer.dot.weight.shape) for layer in chain.layers]
+    for ours, theirs in zip_longest(found, wanted):
+        if ours != theirs:
+            raise UsageError(f"the network was not compiled from this module: it has layer {ours}, the module {theirs}")
+
+
+def compare_codes(node: Input | Threshold, values: torch.Tensor, golden: Trace, tally: Tally) -> None:
+    """Compare the codes of a node."""
+    tally.add(node.name, codes_of(values, node.type, node.name) == golden[node.name])
+
+
+def scores_agree(chain: Chain, outputs: NDArray[np.float64], scores: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which scores (B, C), or which ordered pairs of classes (B, pairs), agree with the module's outputs (B, C)."""
+    norm = chain.score_norm
+    if norm is not None:
+        multiplier, offset, exponent = norm.integer_affine()
+        divisor = reduced(multiplier.numpy(), offset.numpy())[2]
+        exact: NDArray[np.bool_] = np.ldexp(outputs, exponent) == scores * float(divisor)
+        return exact
+    low, high = np.triu_indices(scores.shape[1], 1)
+    agree: NDArray[np.bool_] = (outputs[:, low] >= outputs[:, high]) == (scores[:, low] >= scores[:, high])
+    return agree
+
+
+def plain_differences(chain: Chain, raw_inputs: NDArray[np.generic], outputs: list[NDArray[np.float64]]) -> int:
+    """How many outputs of one plain call on the whole batch differ from the canonical ones."""
+    raw = torch.from_numpy(np.array(raw_inputs))
+    with torch.no_grad():
+        plain = chain.module(raw if chain.quantizer is not None else raw.float()).double().numpy()
+    return int(np.count_nonzero(plain != np.concatenate(outputs)))
