@@ -164,7 +164,7 @@ class OptimizerSpec:
 
 @dataclass(frozen=True, slots=True)
 class AugmentSpec:
-    """Random affine distortion of training images: greatest rotation (degrees), relative scale, shear, shift (pixels)."""
+    """Random affine distortion of training images: at most this rotation (degrees), scale, shear, shift (pixels)."""
 
     rotate: float = 0.0
     scale: float = 0.0
