@@ -1,0 +1,47 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xnorflow.compiler.ir import CodeType, Encoding, Weights
+from xnorflow.compiler.ranges import acc_type, row_ranges
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 4),
+    st.integers(1, 2),
+    st.integers(1, 2),
+    st.sampled_from(Encoding),
+    st.sampled_from(Encoding),
+    st.integers(0, 999),
+)
+def test_ranges_are_those_of_all_inputs(
+    columns: int, w_bits: int, a_bits: int, w_encoding: Encoding, a_encoding: Encoding, seed: int
+):
+    codes = np.random.default_rng(seed).integers(0, 1 << w_bits, (3, columns), dtype=np.uint8)
+    weights, source = Weights(codes, w_bits, w_encoding), CodeType((columns,), a_bits, a_encoding)
+    inputs = np.array(list(product(range(1 << a_bits), repeat=columns)), np.uint8)
+    reached = source.values(inputs) @ weights.values().T
+    ranges = row_ranges(weights, source)
+    assert np.array_equal(ranges.lo, reached.min(axis=0)) and np.array_equal(ranges.hi, reached.max(axis=0))
+    for neuron, values in enumerate(reached.T):
+        grid = set(range(ranges.lo[neuron], ranges.hi[neuron] + 1, ranges.step[neuron]))
+        assert set(values.tolist()) <= grid
+        assert len(grid) == ranges.counts[neuron]
+        if w_bits == 1 and w_encoding is Encoding.BIPOLAR:
+            assert set(values.tolist()) == grid
+    assert (acc_type(weights, source).lo, acc_type(weights, source).hi) == (reached.min(), reached.max())
+
+
+def test_a_neuron_that_is_always_zero_has_one_value():
+    ranges = row_ranges(Weights(np.zeros((1, 3), np.uint8), 2, Encoding.UNSIGNED), CodeType((3,), 4, Encoding.BIPOLAR))
+    assert (ranges.lo[0], ranges.hi[0], ranges.counts[0]) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(("encoding", "lo", "step"), [(Encoding.BIPOLAR, -784, 2), (Encoding.UNSIGNED, -784, 1)])
+def test_bipolar_inputs_step_by_two(encoding: Encoding, lo: int, step: int):
+    ranges = row_ranges(Weights(np.zeros((1, 784), np.uint8), 1, Encoding.BIPOLAR), CodeType((784,), 1, encoding))
+    assert (ranges.lo[0], ranges.step[0]) == (lo, step)
