@@ -1,0 +1,1 @@
+"""The accelerator in Amaranth: stream parts, engines, and their Verilog."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.folding import Folding, LayerFold, Popcount
-from ..compiler.ir import Encoding, IntegerNetwork, Scores, Stage, Threshold
+from ..compiler.folding import LayerFold, Popcount
+from ..compiler.ir import Encoding, Scores, Stage, Threshold
 from ..errors import HardwareError
 from .params import EngineParams, ScoreParams
 
-__all__ = ["PopcountDomain", "engine_params", "layer_fold", "popcount_domain", "score_params"]
+__all__ = ["PopcountDomain", "engine_params", "popcount_domain", "score_params"]
 
 Integers = NDArray[np.int64]
 
@@ -88,11 +88,3 @@ def score_params(stage: Stage, scores: Scores, lanes: int) -> ScoreParams:
     common = int(np.bitwise_or.reduce(multiplier))
     shift = (common & -common).bit_length() - 1 if common else 0
     return ScoreParams(scores.name, multiplier >> shift, shift, offset, domain.p_max, lanes)
-
-
-def layer_fold(network: IntegerNetwork, folding: Folding, name: str) -> LayerFold:
-    """The folding of the Dense node `name`; HardwareError if the folding leaves it out."""
-    if name not in folding.layers:
-        layers = ", ".join(stage.dot.name for stage in network.stages())
-        raise HardwareError(f"the folding has no layer {name!r}; the network's layers are {layers}")
-    return folding.layers[name]

@@ -55,6 +55,11 @@ class Engine(wiring.Component):
         )
 
     @property
+    def params(self) -> EngineParams:
+        """Weights, thresholds, folding, kinds of memory and popcount."""
+        return self._params
+
+    @property
     def count_latency(self) -> int:
         """Cycles from the issue of a step to its weighted popcounts: memory, popcount, sum over planes."""
         return 1 + self._params.popcount_stages + (self._params.activation_bits > 1)

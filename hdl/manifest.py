@@ -1,0 +1,149 @@
+"""manifest.json of a design folder: what was generated, from what, and how it looks from outside."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..config import from_mapping, to_mapping
+from ..errors import UsageError
+
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "EngineEntry",
+    "Manifest",
+    "PortEntry",
+    "ResultEntry",
+    "SourceEntry",
+    "StageEntry",
+    "TapEntry",
+    "load_manifest",
+    "manifest_text",
+]
+
+FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """What the design was made of: the network (the hash its file carries), board and clock, and with which tools."""
+
+    network_hash: str
+    board: str
+    clock_hz: int
+    tools: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PortEntry:
+    """A port of the top module."""
+
+    name: str
+    direction: Literal["input", "output"]
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultEntry:
+    """A result's TDATA: the class in the lowest class_bytes, then each class's score in score_bytes (0: none)."""
+
+    class_names: tuple[str, ...]
+    class_bytes: int
+    score_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TapEntry:
+    """An engine's output stream, on wires of the top module: `elements` a frame, `lanes` a beat of `bits` bits each.
+
+    kind: codes of a Threshold node, or counts P of the popcount domain, acc = alpha * P + beta[n].
+    """
+
+    valid: str
+    ready: str
+    payload: str
+    kind: Literal["codes", "counts"]
+    elements: int
+    lanes: int
+    beats: int
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """One engine: its nodes, matrix, folding, memories and the files these are loaded from.
+
+    latency: cycles from the issue of a fold's last step to its beat at the tap.
+    """
+
+    dense: str
+    sink: str
+    rows: int
+    columns: int
+    activation_bits: int
+    pe: int
+    simd: int
+    nf: int
+    sf: int
+    cycles: int
+    memory: str
+    memory_files: tuple[str, ...]
+    latency: int
+    tap: TapEntry
+
+
+@dataclass(frozen=True, slots=True)
+class StageEntry:
+    """A stage's bound in cycles a frame."""
+
+    name: str
+    kind: str
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A design. files: path below the design folder -> SHA-256, of every file that `write_design` wrote beside it.
+
+    memory_paths says where simulators and synthesis find the memory files that the Verilog names.
+    """
+
+    format: Literal["xnorflow-design"]
+    version: int
+    top: str
+    source: SourceEntry
+    ports: tuple[PortEntry, ...]
+    frame_elements: int
+    frame_beats: int
+    input_lanes: int
+    input_bits: int
+    result: ResultEntry
+    popcount: str
+    engines: tuple[EngineEntry, ...]
+    stages: tuple[StageEntry, ...]
+    initiation_interval: int
+    memory_paths: str
+    files: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if self.version != VERSION:
+            raise UsageError(f"design format {self.version}, but this program reads format {VERSION}: generate it anew")
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The manifest in a JSON file, every key and type checked; UsageError in one line if anything is wrong."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}; is {path.parent} a design folder?") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+    return from_mapping(Manifest, plain, str(path))
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """The JSON text; the same manifest gives the same text."""
+    return json.dumps(to_mapping(manifest), indent=2) + "\n"
