@@ -1,10 +1,15 @@
 """The XNOR-popcount unit: how many of `width` weight bits agree with their activation bits."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..compiler.folding import Popcount as PopcountKind
+from .lut6 import Terms, absorb, add_up, compress, plan
 from .stream import require_positive
 
 __all__ = ["XnorPopcount"]
@@ -22,7 +27,7 @@ class XnorPopcount(wiring.Component):
     ----------
     width: number of bit pairs.
     kind: ADDERS, a balanced adder tree for any technology; LUT6, compressors of explicit Xilinx primitives.
-    stages: register stages, spread evenly over the tree's levels. With one or more the count is registered.
+    stages: register stages, spread evenly over the tree's delay. With one or more the count is registered.
 
     Members
     -------
@@ -51,25 +56,71 @@ class XnorPopcount(wiring.Component):
         return (~(x ^ w) & ((1 << width) - 1)).bit_count()
 
     def elaborate(self, platform: object) -> Module:
-        """A balanced tree."""
+        """Levels of a tree, registers between them."""
         m = Module()
+        levels = self._lut6_levels(m) if self._kind is PopcountKind.LUT6 else self._adder_levels(m)
+        terms: Terms = {}
+        for number, (level, registers) in enumerate(zip(levels, _spread(levels, self._stages), strict=True)):
+            terms = level.build(terms)
+            for register in range(registers):
+                terms = _hold(m, terms, f"level_{number}_{register}")
+        m.d.comb += self.count.eq(terms[0][0])
+        return m
+
+    def _adder_levels(self, m: Module) -> "list[_Level]":
         agree = Signal(self._width)
         m.d.comb += agree.eq(~(self.x ^ self.w))
-        level = [agree[k] for k in range(self._width)]
-        levels = max(1, (self._width - 1).bit_length())
-        # Register stage s stands behind level ceil(s * levels / stages); several may share a level of a small tree.
-        behind = [-(-s * levels // self._stages) for s in range(1, self._stages + 1)]
-        for depth in range(1, levels + 1):
-            pairs = [level[k : k + 2] for k in range(0, len(level), 2)]
+
+        def leaves(_: Terms) -> Terms:
+            return {0: [agree[k] for k in range(self._width)]}
+
+        def add_pairs(depth: int, terms: Terms) -> Terms:
             sums = []
-            for index, pair in enumerate(pairs):
-                total = Signal(range(min(1 << depth, self._width - (index << depth)) + 1), name=f"sum_{depth}_{index}")
+            for index, start in enumerate(range(0, len(terms[0]), 2)):
+                pair = terms[0][start : start + 2]
+                most = min(1 << depth, self._width - (index << depth))
+                total = Signal(range(most + 1), name=f"sum_{depth}_{index}")
                 m.d.comb += total.eq(pair[0] + pair[1] if len(pair) == 2 else pair[0])
                 sums.append(total)
-            for stage in range(behind.count(depth)):
-                held = [Signal.like(s, name=f"{s.name}_q{stage}", reset_less=True) for s in sums]
-                m.d.sync += [q.eq(s) for q, s in zip(held, sums, strict=True)]
-                sums = held
-            level = sums
-        m.d.comb += self.count.eq(level[0])
-        return m
+            return {0: sums}
+
+        depths = range(1, (self._width - 1).bit_length() + 1)
+        return [_Level(1, leaves), *(_Level(1, partial(add_pairs, depth)) for depth in depths)]
+
+    def _lut6_levels(self, m: Module) -> "list[_Level]":
+        top = self._width.bit_length()
+        first = absorb(m, self.x, self.w)
+        rounds = plan({j: len(bits) for j, bits in first.items()}, top - 1)
+        # Delays in LUT levels; a carry chain is about as quick again as the LUT in front of it.
+        levels = [_Level(3, lambda _: first)]
+        for number, blocks in enumerate(rounds):
+            levels.append(_Level(2, partial(compress, m, blocks=blocks, prefix=f"compress_{number}")))
+        levels.append(_Level(2, lambda terms: {0: [add_up(m, terms, top)]}))
+        return levels
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One level of a tree: its delay against the others', and what makes the next terms of the present ones."""
+
+    delay: int
+    build: Callable[[Terms], Terms]
+
+
+def _spread(levels: Sequence[_Level], stages: int) -> list[int]:
+    """Register stages behind each level: the last behind the last level, the others at even parts of the delay."""
+    ends = [sum(level.delay for level in levels[: k + 1]) for k in range(len(levels))]
+    registers = [0] * len(levels)
+    for stage in range(1, stages + 1):
+        wanted = ends[-1] * stage / stages
+        registers[min(range(len(levels)), key=lambda k: abs(ends[k] - wanted))] += 1
+    return registers
+
+
+def _hold(m: Module, terms: Terms, prefix: str) -> Terms:
+    """All terms, one clock cycle later."""
+    held: Terms = {}
+    for j, bits in terms.items():
+        held[j] = [Signal(bit.shape(), name=f"{prefix}_{j}_{n}", reset_less=True) for n, bit in enumerate(bits)]
+        m.d.sync += [q.eq(bit) for q, bit in zip(held[j], bits, strict=True)]
+    return held
