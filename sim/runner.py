@@ -77,11 +77,11 @@ def run_cocotb(
 ) -> None:
     """Run the cocotb tests of `test_module` (importable from this process's sys.path) on `executable` in `folder`.
 
-    Output goes to folder/<top>.log, results to folder/<top>.xml, a waveform to `waves` where the executable was
+    Output goes to folder/cocotb.log, results to folder/results.xml, a waveform to `waves` where the executable was
     built with tracing. Raises HardwareError with the tests that failed and why, ToolError if the simulation died.
     """
     top = executable.name
-    log, results = folder / f"{top}.log", folder / f"{top}.xml"
+    log, results = folder / "cocotb.log", folder / "results.xml"
     log.unlink(missing_ok=True)
     runner = _Runner()
     runner.log.setLevel(logging.CRITICAL + 1)  # failures are reported by the exception below

@@ -1,0 +1,49 @@
+"""Rendering the bench: SystemVerilog around one accelerator, stimulus and checkers inside."""
+
+import math
+from importlib import metadata
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from .interface import Interface, Stream
+
+__all__ = ["BENCH_PORTS", "bench_main", "render_bench"]
+
+# What cocotb sees of the bench.
+BENCH_PORTS = (
+    *("clk", "rst", "start", "layers", "images", "source_seed", "sink_seed", "waves_from", "waves_to"),
+    *("done", "hang", "mismatches", "cycle"),
+)
+
+_LOGGED = 4  # differing beats that each checker writes down; it counts all of them
+
+
+def render_bench(interface: Interface, *, capacity: int) -> str:
+    """The bench's SystemVerilog; capacity: frames its memories hold unless CAPACITY is overridden."""
+    environment = Environment(
+        loader=PackageLoader("xnorflow.sim", "bench"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Verilog, not HTML
+    )
+    result = Stream("result", "result", 1, 1, interface.result_width + 1, interface.result_width + 1)
+    long_stall = 1 << min(16, math.ceil(math.log2(2 * interface.bound + 8)))
+    return environment.get_template("bench.sv.j2").render(
+        version=metadata.version("xnorflow"),
+        module=interface.module,
+        input=interface.input,
+        checked=[result, *interface.taps],
+        result_width=interface.result_width,
+        capacity=capacity,
+        logged=_LOGGED,
+        long_stall=long_stall,
+        watchdog=4 * (interface.cycles + interface.input.beats) + 4 * long_stall + 1000,
+        drain=2 * interface.bound + 64,
+    )
+
+
+def bench_main() -> Path:
+    """The C++ main program that runs the bench without cocotb."""
+    return Path(__file__).parent / "bench" / "main.cpp"

@@ -1,0 +1,69 @@
+"""What a bench has to know of an accelerator: its ports and the streams it can watch."""
+
+from dataclasses import dataclass
+
+from ..hdl.manifest import Manifest
+
+__all__ = ["Interface", "Stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Frames of `elements` elements, `lanes` a beat, `bits` bits each; `name` of its vector file and log lines.
+
+    node: the node of the network whose values it carries; width: wires of the payload (TDATA: whole bytes).
+    """
+
+    name: str
+    node: str
+    elements: int
+    lanes: int
+    bits: int
+    width: int
+
+    @property
+    def beats(self) -> int:
+        """Beats a frame."""
+        return -(-self.elements // self.lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """Ports, taps and timing of one generated accelerator.
+
+    class_bits, score_bits: widths of the fields of a result, score_bits 0 where it carries the class alone.
+    bound: the initiation interval in cycles; cycles: of all engines together.
+    """
+
+    module: str
+    input: Stream
+    taps: tuple[Stream, ...]
+    classes: int
+    class_bits: int
+    score_bits: int
+    bound: int
+    cycles: int
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Interface":
+        """The interface that a design's manifest describes."""
+        lanes, bits = manifest.input_lanes, manifest.input_bits
+        width = next(port.width for port in manifest.ports if port.name == "s_axis_tdata")
+        return cls(
+            module=manifest.top,
+            input=Stream("input", "input", manifest.frame_elements, lanes, bits, width),
+            taps=tuple(
+                Stream(f"tap_{e.sink}", e.sink, e.tap.elements, e.tap.lanes, e.tap.bits, e.tap.lanes * e.tap.bits)
+                for e in manifest.engines
+            ),
+            classes=len(manifest.result.class_names),
+            class_bits=8 * manifest.result.class_bytes,
+            score_bits=8 * manifest.result.score_bytes,
+            bound=manifest.initiation_interval,
+            cycles=sum(engine.cycles for engine in manifest.engines),
+        )
+
+    @property
+    def result_width(self) -> int:
+        """Bits of a result's TDATA."""
+        return self.class_bits + self.classes * self.score_bits

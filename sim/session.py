@@ -1,0 +1,193 @@
+"""A design on the bench: vectors written, models built (once for every size of run), runs made."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from cocotb_tools import config as cocotb_config
+from numpy.typing import NDArray
+
+from ..compiler.network_file import load_network
+from ..errors import ToolError, UsageError
+from ..hdl.generate import Design
+from .bench_source import BENCH_PORTS, bench_main, render_bench
+from .build import Optimization, build_model
+from .interface import Interface
+from .process import run_logged, tool_environment
+from .runner import build_cocotb, run_cocotb
+from .streams import PARAMETERS_VARIABLE
+from .vectors import write_vectors
+from .verilator import VerilatorInfo
+
+__all__ = ["BenchSession", "Driver", "Run", "Speed"]
+
+# Both drivers are built alike, so that their speeds can be compared.
+_OPTIMIZATION = Optimization(fast="-O3", slow="-O1", runtime="-O3")
+_ARGUMENTS = ("--x-assign", "fast", "--x-initial", "fast", "--no-assert")
+_SMALLEST = 1024  # frames of memory at least: one build serves every small run
+
+
+class Driver(StrEnum):
+    """What turns the clock: cocotb, or a bare C++ loop."""
+
+    COCOTB = "cocotb"
+    BARE = "bare"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Settings of one run. stalls: seed of pauses at both ports; window: cycles to trace, the run ends after them."""
+
+    layers: bool = True
+    stalls: int | None = None
+    window: tuple[int, int] | None = None
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Seeds of the stalls at the source and at the sink; 0 means none, so every seed maps to something else."""
+        if self.stalls is None:
+            return 0, 0
+        digest = hashlib.sha256(str(self.stalls).encode()).digest()
+        return int.from_bytes(digest[:8], "little") | 1, int.from_bytes(digest[8:16], "little") | 1
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Cycles that a run took from start to done, and the seconds it took to simulate them."""
+
+    cycles: int
+    seconds: float
+
+    @property
+    def kcycles_per_s(self) -> float:
+        """Thousands of simulated cycles a second."""
+        return self.cycles / max(self.seconds, 1e-9) / 1e3
+
+
+class BenchSession:
+    """A design with its vectors, in DESIGN/sim: `run/` is where simulations run, `build-*/` the models.
+
+    raw: samples (B, *input shape). Raises UsageError for an empty batch, DataError for another shape.
+    """
+
+    def __init__(self, design: Design, verilator: VerilatorInfo, raw: NDArray[np.generic]) -> None:
+        if not len(raw):
+            raise UsageError("no image to simulate: give at least one")
+        self.design = design
+        self.interface = Interface.of(design.manifest)
+        self.folder = design.path / "sim"
+        self.images = len(raw)
+        self._verilator = verilator
+        self._capacity = max(_SMALLEST, 1 << (self.images - 1).bit_length())
+        self.run_folder = self.folder / "run"
+        shutil.rmtree(self.run_folder, ignore_errors=True)
+        self.run_folder.mkdir(parents=True)
+        # The Verilog names its memory files without a folder: they must be where the simulation runs.
+        for memory in design.rtl.glob("*.hex"):
+            (self.run_folder / memory.name).symlink_to(memory.resolve())
+        network = load_network(design.path / "network.safetensors")
+        self.expected = write_vectors(network, self.interface, network.input_codes(raw), self.run_folder / "vectors")
+
+    @property
+    def log(self) -> Path:
+        """What the bench wrote in the latest run."""
+        return self.run_folder / "bench.log"
+
+    @property
+    def trace(self) -> Path:
+        """The waveform of the latest run that had one."""
+        return self.run_folder / "bench.vcd"
+
+    def build(self, driver: Driver, *, waves: bool = False) -> Path:
+        """The model's executable, built anew unless design, bench and tools are those of the last time."""
+        bench = render_bench(self.interface, capacity=self._capacity)
+        folder = self.folder / f"build-{driver}{'-waves' if waves else ''}"
+        parts = [bench, driver, str(waves), str(self._verilator.path), self._verilator.version, str(_OPTIMIZATION)]
+        parts += [*_ARGUMENTS, str(cocotb_config.libs_dir), bench_main().read_text()]
+        parts += [source.read_text() for source in self.design.sources]
+        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        stamp, executable = folder / "key", folder / "bench"
+        if stamp.is_file() and stamp.read_text() == key and executable.is_file():
+            return executable
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        source = folder / "bench.sv"
+        source.write_text(bench)
+        sources = [source, *self.design.sources]
+        arguments = [*_ARGUMENTS, *(("-DBENCH_WAVES",) if waves else ())]
+        if driver is Driver.COCOTB:
+            build_cocotb(
+                self._verilator,
+                top="bench",
+                ports=BENCH_PORTS,
+                sources=sources,
+                folder=folder,
+                arguments=arguments,
+                waves=waves,
+                optimization=_OPTIMIZATION,
+            )
+        else:
+            build_model(
+                self._verilator,
+                top="bench",
+                main=bench_main(),
+                sources=sources,
+                folder=folder,
+                arguments=arguments,
+                waves=waves,
+                optimization=_OPTIMIZATION,
+            )
+        stamp.write_text(key)
+        return executable
+
+    def run_cocotb(self, run: Run) -> Speed:
+        """Run in cocotb; `log` (and with a window `trace`) hold what came of it. ToolError if the run breaks off."""
+        executable = self.build(Driver.COCOTB, waves=run.window is not None)
+        source_seed, sink_seed = run.seeds
+        first, last = run.window or (0, 0)
+        verdict = self.run_folder / "verdict.json"
+        parameters = {
+            "images": self.images,
+            "layers": int(run.layers),
+            "source_seed": source_seed,
+            "sink_seed": sink_seed,
+            "waves_from": first,
+            "waves_to": last,
+            "verdict": str(verdict.resolve()),
+        }
+        verdict.unlink(missing_ok=True)
+        run_cocotb(
+            executable,
+            "xnorflow.sim.accelerator_bench",
+            folder=self.run_folder,
+            environment={PARAMETERS_VARIABLE: json.dumps(parameters)},
+        )
+        answer = json.loads(verdict.read_text())
+        return Speed(answer["cycles"], answer["seconds"])
+
+    def run_bare(self, run: Run) -> Speed:
+        """The same run in the bare C++ loop. ToolError if it breaks off."""
+        executable = self.build(Driver.BARE)
+        source_seed, sink_seed = run.seeds
+        output = self.run_folder / "bare.log"
+        output.unlink(missing_ok=True)
+        status = run_logged(
+            [
+                str(executable.resolve()),
+                f"+images={self.images}",
+                f"+layers={int(run.layers)}",
+                f"+source_seed={source_seed}",
+                f"+sink_seed={sink_seed}",
+            ],
+            cwd=self.run_folder,
+            environment=tool_environment({}),
+            log=output,
+        )
+        words = output.read_text().split()
+        if status not in (0, 1) or "kcycles/s" not in words:
+            raise ToolError(f"the bare simulation broke off (exit {status}); log: {output}")
+        return Speed(int(words[words.index("cycles,") - 1]), float(words[words.index("s,") - 1]))

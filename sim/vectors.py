@@ -1,0 +1,99 @@
+"""Stimulus and expected beats of a whole data set as hexadecimal files, in the stream format of the accelerator."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compiler import golden
+from ..compiler.ir import IntegerNetwork, Scores
+from ..errors import DataError
+from ..hdl.constants import popcount_domain
+from .interface import Interface, Stream
+
+__all__ = ["Expected", "beat_bits", "hex_lines", "write_vectors"]
+
+Codes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+Bits = NDArray[np.uint8]
+
+_CHUNK = 512  # images packed at a time: bounds the memory
+_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What the golden model says of a batch: classes (B,), scores (B, C)."""
+
+    classes: Integers
+    scores: Integers
+
+
+def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, folder: Path) -> Expected:
+    """Write `input.hex`, `result.hex` and `tap_<sink>.hex` for input codes (B, *input shape) into `folder`.
+
+    One beat a line, frame after frame. Raises DataError for codes of another shape or an empty batch.
+    """
+    shape = network.input.type.shape
+    if codes.ndim != len(shape) + 1 or codes.shape[1:] != shape or not len(codes):
+        raise DataError(f"the network takes images of shape {shape}, not a batch of shape {codes.shape}")
+    last = list(network.stages())[-1]
+    kept = [stage.sink.name for stage in network.stages() if not isinstance(stage.sink, Scores)]
+    trace = golden.run(network, codes, keep=[*kept, last.dot.name])
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(stream: Stream, elements: NDArray[np.integer]) -> None:
+        flat = elements.reshape(len(elements), -1)
+        with (folder / f"{stream.name}.hex").open("wb") as file:
+            for start in range(0, len(flat), _CHUNK):
+                file.write(hex_lines(beat_bits(flat[start : start + _CHUNK], stream)))
+
+    write(interface.input, codes)
+    # The last engine's stream carries counts, every other one codes.
+    counts = popcount_domain(last).counts(trace[last.dot.name])
+    for tap in interface.taps:
+        write(tap, counts if tap.node == last.sink.name else trace[tap.node])
+    with (folder / "result.hex").open("wb") as file:
+        for bits in _result_bits(interface, trace.classes, trace.scores):
+            file.write(hex_lines(bits))
+    return Expected(trace.classes, trace.scores)
+
+
+def beat_bits(elements: NDArray[np.integer], stream: Stream) -> Bits:
+    """Elements (B, E) as beats: bits uint8 (B * beats, lanes * bits), bit 0 first, pad elements 0."""
+    batch, count = elements.shape
+    padded = np.zeros((batch, stream.beats * stream.lanes), dtype=np.int64)
+    padded[:, :count] = elements
+    planes = (padded[:, :, None] >> np.arange(stream.bits)) & 1
+    return planes.astype(np.uint8).reshape(batch * stream.beats, stream.lanes * stream.bits)
+
+
+def hex_lines(bits: Bits) -> bytes:
+    """Words of bits (M, width), bit 0 first, as `$readmemh` text: one word a line."""
+    words, width = bits.shape
+    digits = -(-width // 4)
+    nibbles = np.zeros((words, digits * 4), dtype=np.uint8)
+    nibbles[:, :width] = bits
+    values = nibbles.reshape(words, digits, 4) @ np.array([1, 2, 4, 8], dtype=np.uint8)
+    text = np.full((words, digits + 1), ord("\n"), dtype=np.uint8)
+    text[:, :-1] = _DIGITS[values[:, ::-1]]
+    return text.tobytes()
+
+
+def _result_bits(interface: Interface, classes: Integers, scores: Integers) -> Iterator[Bits]:
+    """TLAST (1) and TDATA of every result: the class, then, where results carry them, the scores; whole bytes."""
+    for start in range(0, len(classes), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        fields = [_two_complement(classes[rows, None], interface.class_bits)]
+        if interface.score_bits:
+            fields.append(_two_complement(scores[rows], interface.score_bits))
+        fields.append(np.ones((len(classes[rows]), 1), dtype=np.uint8))
+        yield np.concatenate(fields, axis=1)
+
+
+def _two_complement(numbers: Integers, bits: int) -> Bits:
+    """Numbers (B, F) as fields of that many bits, (B, F * bits); more than 64 bits repeat the sign."""
+    shifts = np.minimum(np.arange(bits), 63)
+    return ((numbers[:, :, None] >> shifts) & 1).astype(np.uint8).reshape(len(numbers), -1)
