@@ -26,7 +26,7 @@ class Optimization:
 
     fast: str = "-O1"
     slow: str = "-O0"
-    runtime: str = "-Os"
+    runtime: str = "-O2"
 
     @property
     def make_variables(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def build_model(
         "Verilator",
     )
     variables = (*verilator.make_variables, *optimization.make_variables)
-    shared = _shared_objects(verilator, folder, variables)
+    shared = _shared_objects(verilator, folder, optimization.runtime)
     if shared is not None and shared.is_dir():
         for item in shared.iterdir():
             shutil.copyfile(item, folder / item.name)
@@ -103,7 +103,7 @@ def first_error(log: Path) -> str:
     return lines[-1] if lines else "no output"
 
 
-def _shared_objects(verilator: VerilatorInfo, folder: Path, variables: Sequence[str]) -> Path | None:
+def _shared_objects(verilator: VerilatorInfo, folder: Path, runtime: str) -> Path | None:
     """Where compiled objects of Verilator's run time with exactly these settings are kept; None: nowhere.
 
     They take four fifths of the build of a small bench. The place is inside the virtual environment, so that
@@ -118,7 +118,7 @@ def _shared_objects(verilator: VerilatorInfo, folder: Path, variables: Sequence[
         for line in (folder / name).read_text().splitlines()
         if re.match(r"VM_(?!USER_DIR|USER_CLASSES|PREFIX|MODPREFIX)\w+ *=|VERILATOR_ROOT *=", line)
     ]
-    key = hashlib.sha256("\n".join([verilator.version, str(verilator.path), compiler, *variables, *settings]).encode())
+    key = hashlib.sha256("\n".join([verilator.version, str(verilator.path), compiler, runtime, *settings]).encode())
     return Path(sys.prefix) / "var" / "xnorflow" / f"verilated-{key.hexdigest()[:16]}"
 
 

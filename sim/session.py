@@ -26,7 +26,8 @@ from .verilator import VerilatorInfo
 __all__ = ["BenchSession", "Driver", "Run", "Speed"]
 
 # Both drivers are built alike, so that their speeds can be compared.
-_OPTIMIZATION = Optimization(fast="-O3", slow="-O1", runtime="-O3")
+_OPTIMIZATION = Optimization(fast="-O3", slow="-O1")
+_TRACED = Optimization()  # a short window alone: build fast rather than run fast
 _ARGUMENTS = ("--x-assign", "fast", "--x-initial", "fast", "--no-assert")
 _SMALLEST = 1024  # frames of memory at least: one build serves every small run
 
@@ -106,7 +107,8 @@ class BenchSession:
         """The model's executable, built anew unless design, bench and tools are those of the last time."""
         bench = render_bench(self.interface, capacity=self._capacity)
         folder = self.folder / f"build-{driver}{'-waves' if waves else ''}"
-        parts = [bench, driver, str(waves), str(self._verilator.path), self._verilator.version, str(_OPTIMIZATION)]
+        optimization = _TRACED if waves else _OPTIMIZATION
+        parts = [bench, driver, str(waves), str(self._verilator.path), self._verilator.version, str(optimization)]
         parts += [*_ARGUMENTS, str(cocotb_config.libs_dir), bench_main().read_text()]
         parts += [source.read_text() for source in self.design.sources]
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -128,7 +130,7 @@ class BenchSession:
                 folder=folder,
                 arguments=arguments,
                 waves=waves,
-                optimization=_OPTIMIZATION,
+                optimization=optimization,
             )
         else:
             build_model(
@@ -139,7 +141,7 @@ class BenchSession:
                 folder=folder,
                 arguments=arguments,
                 waves=waves,
-                optimization=_OPTIMIZATION,
+                optimization=optimization,
             )
         stamp.write_text(key)
         return executable

@@ -52,7 +52,7 @@ def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, f
 
     write(interface.input, codes)
     # The last engine's stream carries counts, every other one codes.
-    counts = popcount_domain(last).counts(trace[last.dot.name])
+    counts = popcount_domain(last).counts(trace[last.dot.name].astype(np.int64, copy=False))
     for tap in interface.taps:
         write(tap, counts if tap.node == last.sink.name else trace[tap.node])
     with (folder / "result.hex").open("wb") as file:
