@@ -46,12 +46,9 @@ def read_png(path: Path) -> NDArray[np.uint8]:
 
     try:
         with Image.open(path, formats=["PNG"]) as image:
-            image.load()
-            if image.mode == "1":
-                image = image.convert("L")  # black and white: 0 and 255
-            if image.mode != "L":
+            if image.mode not in ("L", "1"):
                 raise DataError(f"{path}: expected an 8-bit grey image, not mode {image.mode}; convert it first")
-            return np.asarray(image, dtype=np.uint8)
+            return np.asarray(image.convert("L"), dtype=np.uint8)  # black and white become 0 and 255
     except FileNotFoundError as error:
         raise DataError(f"no such file: {path}") from error
     except (UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -104,10 +104,14 @@ def simulate(
         checked = f", {result.layers_checked} layers checked" if result.layers_checked else ""
         print_lines(
             f"{result.images:,} images{checked}: {result.mismatches:,} mismatches",
-            f"{result.cycles_per_image:g} cycles an image (bound {result.bound_cycles:,}), "
-            f"latency {result.latency_cycles:,} cycles",
+            f"{_cycles(result.cycles_per_image)} cycles an image (bound {result.bound_cycles:,}), "
+            f"latency {_cycles(result.latency_cycles)} cycles",
             f"{result.kcycles_per_s:,.0f} kcycles/s, Verilator {result.verilator}",
         )
+        if result.modified:
+            log(f"warning: not as generated: {', '.join(result.modified)}")
+        if result.waveform:
+            print_lines(f"waveform: {result.waveform}")
     if result.mismatches:
         raise HardwareError(f"{design} disagrees with the golden model: {result.mismatches:,} mismatches")
 
@@ -117,16 +121,24 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="HTML file to write. (default: DIR/report.html)", metavar="FILE.html")
     ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Training run: adds its curves and PyTorch's scores.", metavar="RUN_DIR")
+    ] = None,
+    data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Write the HTML report: accuracy, pipeline, digits, operations, memory, energy."""
     from .. import flow
 
-    result = flow.report(design, out)
+    result = flow.report(design, out, run=run, data_dir=data_dir)
     if as_json:
         print_json(result)
     else:
         print_lines(str(result.path))
+
+
+def _cycles(count: float | None) -> str:
+    return "unknown" if count is None else f"{count:,.10g}"
 
 
 def _count(text: str) -> int | None:

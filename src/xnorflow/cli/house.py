@@ -1,13 +1,17 @@
 """Commands on the whole house: demo, doctor."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ToolError
+from ..errors import HardwareError, ToolError
 from .options import Json
-from .output import print_json, print_lines, print_table
+from .output import log, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from ..demo import DemoResult
 
 __all__ = ["demo", "doctor"]
 
@@ -16,9 +20,13 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where everything is written.", metavar="DIR")] = Path("build/demo"),
 ) -> None:
     """Walk the whole road on handwritten digits: train, compile, generate, simulate, report."""
-    from .demo import run_demo
+    from ..demo import run_demo
+    from .progress import training_progress
 
-    run_demo(out)
+    result = run_demo(out, say=log, watch=lambda: training_progress(sys.stderr, every=10))
+    print_lines(*_summary(result))
+    if result.mismatches:
+        raise HardwareError(f"{result.mismatches:,} mismatches between PyTorch, golden model and hardware")
 
 
 def doctor(as_json: Json = False) -> None:
@@ -48,3 +56,22 @@ def doctor(as_json: Json = False) -> None:
         raise ToolError(f"missing or too old: {', '.join(unwell)}")
     if not as_json:
         print_lines("everything that the road needs is there")
+
+
+def _summary(result: "DemoResult") -> list[str]:
+    """The demo's last lines."""
+    streaming, stalled, report = result.streaming, result.stalled, result.report
+    rivals = ", ".join(f"{rival.ratio:.3g}x less than {rival.name}" for rival in report.baselines)
+    return [
+        "",
+        f"accuracy          {result.evaluated.accuracy:.2%} on {result.evaluated.images:,} test images, "
+        f"the same in PyTorch, golden model and hardware",
+        f"PyTorch           {result.evaluated.compared:,} values compared, "
+        f"{result.evaluated.disagreements:,} disagreements",
+        f"hardware          {streaming.images:,} images without and {stalled.images:,} with random stalls, "
+        f"{streaming.layers_checked} layers checked, {streaming.mismatches + stalled.mismatches:,} mismatches",
+        f"cycles an image   {streaming.cycles_per_image:g} measured, bound {streaming.bound_cycles:,}",
+        f"energy an image   {report.energy.total / 1000:.3g} nJ (45 nm model): {rivals}",
+        f"report            {report.path}",
+        f"Verilog           {result.generated.design.rtl}",
+    ]

@@ -47,17 +47,14 @@ def plain(value: object) -> Any:
     return to_list()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1, title: str = "") -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
     """A table on standard output; the first `left` columns are text, the others numbers, aligned right."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < left else "right", overflow="fold", no_wrap=index >= left)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console(file=sys.stdout, highlight=False, markup=False)
-    # Nothing is cut off where the width is not a terminal's.
-    console.print(table, width=None if console.is_terminal else 160)
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    rule = ["-" * width for width in widths]
+    for row in (list(columns), rule, *cells):
+        aligned = [
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print_lines("  ".join(aligned).rstrip())

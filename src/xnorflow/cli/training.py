@@ -53,6 +53,6 @@ def train(
         print_json(result)
     else:
         print_lines(
-            f"{result.run_dir}: best validation {result.val_accuracy:.2%} at epoch {result.best_epoch}, "
+            f"{result.run}: best validation {result.val_accuracy:.2%} at epoch {result.best_epoch}, "
             f"test {result.test_accuracy:.2%}, {result.seconds:.0f} s"
         )

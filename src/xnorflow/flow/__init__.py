@@ -1,8 +1,8 @@
 """The road as Python calls: each step takes paths, writes one artefact and returns what it did.
 
 run = train("digits", Path("run"))
-network = compile_run(run.run_dir)
-evaluate(network.path, "digits", against=run.run_dir)
+network = compile_run(run.run)
+evaluate(network.path, "digits", against=run.run)
 generated = generate(network.path, out=Path("design"))
 simulate(generated.design.path)
 report(generated.design.path)

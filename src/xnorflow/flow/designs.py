@@ -1,5 +1,6 @@
 """Steps on hardware: a network file becomes a design folder, which is simulated and reported on."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..boards.loader import Board, load_board
+from ..boards.loader import DEFAULT_BOARD, Board, load_board
 from ..compiler.folding import Folding, load_folding
 from ..compiler.network_file import load_network
 from ..compiler.solver import default_folding, fold_for_fps
-from ..errors import UsageError
+from ..errors import DataError, UsageError
+from ..files import atomic_directory, atomic_write
 from .networks import load_samples
 
 if TYPE_CHECKING:
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from ..hdl.generate import Design
     from ..report import ReportResult
     from ..sim.simulate import SimulationResult
+    from ..train.datasets import Samples
 
 __all__ = ["DEFAULT_BOARD", "Generated", "generate", "report", "simulate"]
 
-DEFAULT_BOARD = "pynq-z1"
+NETWORK = "network.safetensors"  # in a design folder
+SENT = "sim/samples.json"
 RANDOM_IMAGES = 64  # simulated where neither --data nor the network names a data set
 
 
@@ -49,7 +53,7 @@ def generate(
     board: the name of a known board or a YAML file. The folding comes from a YAML file, or is solved for `fps`
     frames a second at the board's clock, or is the default for the board.
     """
-    from ..hdl.generate import write_design
+    from ..hdl.generate import load_design, write_design
     from ..sim.design_bench import write_bench
 
     if folding is not None and fps is not None:
@@ -62,9 +66,11 @@ def generate(
         chosen = fold_for_fps(network, fps, target)
     else:
         chosen = default_folding(network, target)
-    design = write_design(network, chosen, out or file.parent / "design", board=target)
-    write_bench(design.path)
-    return Generated(design, network, chosen, target)
+    folder = out or file.parent / "design"
+    with atomic_directory(folder) as draft:
+        write_design(network, chosen, draft, board=target)
+        write_bench(draft)
+    return Generated(load_design(folder), network, chosen, target)
 
 
 def simulate(
@@ -80,27 +86,51 @@ def simulate(
     """Run a design in cocotb + Verilator over a data set's test split and compare it with the golden model.
 
     data: the data set's name; without it the one that the network was trained on, or random samples where that is
-    not known. images: how many of them (None: all). stalls: the seed of random pauses at both ports.
+    not known. images: how many of them (None: all). stalls: the seed of random pauses at both ports. What was sent is
+    noted in DESIGN/sim/samples.json, for the report.
     """
     from ..hdl.generate import load_design
     from ..sim.simulate import simulate as run
 
     if images is not None and images < 1:
         raise UsageError(f"the number of images must be positive, not {images}")
-    network = load_network(load_design(design_dir).path / "network.safetensors")
+    network = load_network(load_design(design_dir).path / NETWORK)
     name = data or network.provenance.get("data")
     if name is None:
         raw = _random_samples(network, images or RANDOM_IMAGES)
     else:
         raw = load_samples(network, name, limit=images, data_dir=data_dir).images
-    return run(design_dir, raw_images=raw, images="all", stalls=stalls, waves=waves, layers=layers)
+    result = run(design_dir, raw_images=raw, stalls=stalls, waves=waves, layers=layers)
+    if name is None:
+        (design_dir / SENT).unlink(missing_ok=True)
+    else:
+        atomic_write(design_dir / SENT, json.dumps({"data": name, "images": len(raw)}) + "\n")
+    return result
 
 
-def report(design_dir: Path, out: Path | None = None) -> "ReportResult":
-    """Write the HTML report of a design folder, `DESIGN/report.html` by default."""
+def report(
+    design_dir: Path, out: Path | None = None, *, run: Path | None = None, data_dir: Path | None = None
+) -> "ReportResult":
+    """Write the HTML report of a design folder, `DESIGN/report.html` by default.
+
+    run: the training run, for its curves and for PyTorch's scores beside the hardware's.
+    """
     from ..report import write_report
 
-    return write_report(design_dir, out or design_dir / "report.html")
+    return write_report(design_dir, out, samples=_sent_samples(design_dir, data_dir), run_dir=run)
+
+
+def _sent_samples(design_dir: Path, data_dir: Path | None) -> "Samples | None":
+    """The labelled samples that the design's last simulation was sent; None if it was none or random ones."""
+    sent = design_dir / SENT
+    if not sent.exists():
+        return None
+    try:
+        note = json.loads(sent.read_text(encoding="utf-8"))
+        data, images = note["data"], note["images"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{sent} is damaged; run `xnorflow simulate` again") from error
+    return load_samples(load_network(design_dir / NETWORK), data, limit=images, data_dir=data_dir)
 
 
 def _random_samples(network: "IntegerNetwork", count: int) -> NDArray[np.generic]:

@@ -1,9 +1,9 @@
 """Steps on networks: a trained run becomes a file; a file is inspected, evaluated and asked for predictions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from ..compiler.inspect import Inspection
     from ..compiler.ir import IntegerNetwork
     from ..train.datasets import Samples
+    from ..train.runs import TrainedRun
 
 __all__ = ["CompiledFile", "Evaluation", "Prediction", "compile_run", "evaluate", "inspect_file", "predict"]
+
+Raw = TypeVar("Raw", bound=NDArray[np.generic])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,6 @@ def load_samples(
     network: "IntegerNetwork", data: str, *, split: str = "test", limit: int | None = None, data_dir: Path | None = None
 ) -> "Samples":
     """The first `limit` samples of a data set's split, checked to fit the network."""
-    import dataclasses
-
     from ..train.datasets import load_dataset
 
     if limit is not None and limit < 1:
@@ -141,10 +142,10 @@ def load_samples(
             f"data set {data} has {len(samples.class_names)} classes, the network {len(network.class_names)}"
         )
     images = _checked(network, samples.images[:limit].reshape(-1, *shape), f"data set {data}")
-    return dataclasses.replace(samples, images=images, labels=samples.labels[:limit])
+    return replace(samples, images=images, labels=samples.labels[:limit])
 
 
-def _checked(network: "IntegerNetwork", raw: NDArray[np.generic], what: str) -> NDArray[np.generic]:
+def _checked(network: "IntegerNetwork", raw: Raw, what: str) -> Raw:
     """Raw samples that the network can take: those without an input transform must be codes already."""
     source = network.input
     if source.transform is None and not (
@@ -154,9 +155,17 @@ def _checked(network: "IntegerNetwork", raw: NDArray[np.generic], what: str) -> 
     return raw
 
 
-def _provenance(run: object) -> dict[str, str]:
-    """Where a compiled network came from, as it is stored in its file: no dates, no paths."""
+def _provenance(run: "TrainedRun") -> dict[str, str]:
+    """Where a compiled network came from, as its file tells: no dates and no paths, the same run gives the same."""
     from .. import __version__
 
-    recipe = run.recipe
-    return {"recipe": recipe.name, "data": recipe.data, "seed": str(recipe.seed), "xnorflow": __version__}
+    recipe, summary = run.recipe, run.summary
+    accuracies = {key: repr(summary[key]) for key in ("val_accuracy", "test_accuracy") if key in summary}
+    return {
+        "data": recipe.dataset,
+        "description": recipe.description,
+        "epochs": str(recipe.epochs),
+        "seed": str(recipe.seed),
+        "xnorflow": __version__,
+        **accuracies,
+    }

@@ -23,14 +23,12 @@ def train(
     overrides: Sequence[str] = (),
     progress: "Progress | None" = None,
 ) -> "TrainResult":
-    """Train by a recipe (a known name or a YAML file) into a run folder, `runs/<recipe's name>` by default."""
-    from ..train.recipe import load_recipe
+    """Train by a recipe (a known name or a YAML file) into a run folder, `runs/<its name>` by default."""
     from ..train.trainer import train_recipe
 
-    loaded = load_recipe(recipe)
     return train_recipe(
-        loaded,
-        out or Path("runs") / loaded.name,
+        recipe,
+        out or Path("runs") / Path(recipe).stem,
         data_dir=data_dir,
         epochs=epochs,
         seed=seed,

@@ -1,0 +1,84 @@
+"""How `train` shows where it is: a bar with the time left on a terminal, one line an epoch elsewhere."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from ..train.metrics import EpochRecord
+
+__all__ = ["TrainingBar", "TrainingLines", "training_progress"]
+
+
+def training_progress(file: TextIO, every: int = 1) -> "AbstractContextManager[TrainingBar | TrainingLines]":
+    """What to hand to `train` as progress: a bar if `file` is a terminal, else a line at each `every`-th epoch."""
+    return TrainingBar(file) if file.isatty() else nullcontext(TrainingLines(file, every))
+
+
+class TrainingLines:
+    """A line at each `every`-th epoch and at the last."""
+
+    def __init__(self, file: TextIO, every: int = 1) -> None:
+        self._file = file
+        self._every = every
+        self._epochs = 0
+
+    def start(self, first_epoch: int, epochs: int, steps: int) -> None:
+        """Say how much there is to do."""
+        self._epochs = epochs
+        self._say(f"epochs {first_epoch} to {epochs}, {steps} steps each")
+
+    def step(self, epoch: int, step: int) -> None:
+        """Nothing: lines are for whole epochs."""
+
+    def epoch(self, record: "EpochRecord") -> None:
+        """The epoch's figures."""
+        if record.epoch % self._every == 0 or record.epoch == self._epochs:
+            self._say(f"epoch {record.epoch}/{self._epochs}  {_figures(record)}")
+
+    def _say(self, line: str) -> None:
+        self._file.write(f"{line}\n")
+        self._file.flush()
+
+
+class TrainingBar:
+    """A bar over all steps of the run, with the time left and the last epoch's figures."""
+
+    def __init__(self, file: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._steps = 1
+        self._bar: Progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}"),
+            console=Console(file=file),
+            speed_estimate_period=120,
+        )
+        self._task = self._bar.add_task("training", total=None, epoch=1, epochs=1, figures="")
+
+    def __enter__(self) -> "TrainingBar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, first_epoch: int, epochs: int, steps: int) -> None:
+        """Set the bar's length; what an earlier, cut-off part of the run did counts as done."""
+        self._steps = steps
+        done = (first_epoch - 1) * steps
+        self._bar.update(self._task, total=epochs * steps, completed=done, epoch=first_epoch, epochs=epochs)
+
+    def step(self, epoch: int, step: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=(epoch - 1) * self._steps + step, epoch=epoch)
+
+    def epoch(self, record: "EpochRecord") -> None:
+        """Show the epoch's figures."""
+        self._bar.update(self._task, figures=_figures(record))
+
+
+def _figures(record: "EpochRecord") -> str:
+    return f"loss {record.loss:.4f}  train {record.train_accuracy:.2%}  validation {record.val_accuracy:.2%}"
