@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xnorflow.config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
@@ -134,6 +134,7 @@ def test_yaml_1_1_floats_without_a_dot_are_numbers(text: str) -> None:
     name=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])),
     seed=st.integers() | st.just("é: #"),
 )
+@settings(deadline=None)
 def test_round_trip_through_yaml(
     tmp_path_factory: pytest.TempPathFactory, rate: float, widths: list[int], name: str, seed: int | str
 ) -> None:

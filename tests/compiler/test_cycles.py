@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
@@ -66,6 +66,7 @@ def test_the_input_port_is_a_stage_of_its_own() -> None:
 
 
 @given(st.data())
+@settings(max_examples=60, deadline=None)
 def test_interval_is_the_largest_bound_and_no_engine_beats_the_multiplications(data: st.DataObject) -> None:
     widths = data.draw(st.lists(st.integers(1, 20), min_size=3, max_size=4))
     network = random_network(widths)

@@ -1,7 +1,7 @@
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
@@ -21,6 +21,7 @@ def test_memory_energy_goes_through_the_published_points() -> None:
 
 
 @given(st.floats(1, 1e9), st.floats(1, 1e9))
+@settings(deadline=None)
 def test_larger_memories_never_cost_less(one: float, other: float) -> None:
     small, large = sorted((one, other))
     assert MODEL.sram_word_pj(small) <= MODEL.sram_word_pj(large) * (1 + 1e-12)

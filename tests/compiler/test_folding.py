@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
@@ -13,6 +13,7 @@ GOOD = Folding({"dense0": LayerFold(4, 6), "dense1": LayerFold(16, 8, Memory.BLO
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))
+@settings(deadline=None)
 def test_folds_cover_the_matrix_and_no_more(size: int, at_once: int) -> None:
     fold = LayerFold(at_once, at_once)
     assert (fold.neuron_folds(size) - 1) * at_once < size <= fold.neuron_folds(size) * at_once

@@ -18,7 +18,7 @@ WIDE_INPUT = random_network([784, 64, 10], source=(8, Encoding.UNSIGNED))
 
 
 @given(widths=st.lists(st.integers(1, 40), min_size=2, max_size=4), cycles=st.integers(1, 3000))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_every_target_is_met(widths: list[int], cycles: int) -> None:
     network = random_network(widths)
     folding = fold_for_cycles(network, cycles)
@@ -27,7 +27,7 @@ def test_every_target_is_met(widths: list[int], cycles: int) -> None:
 
 
 @given(rows=st.integers(1, 12), columns=st.integers(1, 12), cycles=st.integers(1, 150))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_no_fold_of_one_layer_is_cheaper(rows: int, columns: int, cycles: int) -> None:
     network = random_network([columns, rows])
     best = estimate_luts(network, fold_for_cycles(network, cycles))
