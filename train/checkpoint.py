@@ -9,17 +9,29 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..errors import DataError
+from ..config import from_mapping
+from ..errors import DataError, UsageError
 from ..files import atomic_write
 
-__all__ = ["load_tensors", "optimizer_tensors", "random_tensors", "restore_optimizer", "restore_random", "save_tensors"]
+__all__ = [
+    "load_tensors",
+    "load_weights",
+    "optimizer_tensors",
+    "parse",
+    "random_tensors",
+    "restore_optimizer",
+    "restore_random",
+    "save_tensors",
+]
+
+T = TypeVar("T")
 
 _ZEROS = "0" * 64
 
@@ -54,6 +66,22 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not whole or not isinstance(about, dict):
         raise DataError(f"{path} is damaged: its SHA-256 does not fit")
     return tensors, about
+
+
+def parse(cls: type[T], mapping: object, path: Path) -> T:
+    """The dataclass that xnorflow train stored in a file as plain values; DataError if they are something else."""
+    try:
+        return from_mapping(cls, mapping, str(path))
+    except UsageError as error:
+        raise DataError(f"{error}; xnorflow train did not write this") from error
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put the tensors of a file into the model; DataError if they are not exactly those that it has."""
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(f"{path} holds another network than its recipe describes") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -26,15 +26,16 @@ MNIST_MD5 = {
 }
 
 
-def fetch_mnist(folder: Path, mirrors: tuple[str, ...] = MIRRORS, timeout: float = 30.0) -> Path:
+def fetch_mnist(folder: Path, mirrors: tuple[str, ...] | None = None, timeout: float = 30.0) -> Path:
     """Make sure that `folder` holds the four IDX files, downloading what is missing; returns `folder`.
 
+    mirrors: addresses to which a file name is appended, MIRRORS by default.
     timeout: seconds of silence after which a mirror is given up. DataError if no mirror yields a file with the right
     MD5, or if it cannot be written.
     """
     for name, md5 in MNIST_MD5.items():
         if not (folder / name).is_file():
-            content = _download(name, md5, mirrors, timeout)
+            content = _download(name, md5, MIRRORS if mirrors is None else mirrors, timeout)
             try:
                 atomic_write(folder / name, content)
             except OSError as error:

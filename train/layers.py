@@ -141,21 +141,24 @@ class QuantReLU(nn.Module):
 class BatchNorm1d(nn.BatchNorm1d):
     """nn.BatchNorm1d whose eval mode is x * alpha + beta in two elementwise steps.
 
-    alpha = weight / sqrt(var + eps), beta = bias - mean * alpha. torch's own kernel fuses differently by memory layout
-    and device, which flips signs at ties; a separate product and sum round alike everywhere, in monotone steps.
+    alpha = weight / sqrt(var + eps) and beta = bias - mean * alpha are taken in float64 and rounded once. torch's own
+    kernel fuses differently by memory layout and device, which flips signs at ties, and its float32 square root is not
+    correctly rounded; a separate product and sum round alike everywhere, and both are monotone.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C) or (B, C, L), normalised per channel."""
+        """(B, C) or (B, C, L), normalised per channel, in x's dtype."""
         if self.training or self.running_var is None or self.running_mean is None:
             return super().forward(x)
-        scale = torch.sqrt(self.running_var + self.eps)
-        alpha = torch.reciprocal(scale) if self.weight is None else self.weight / scale
-        shift = self.running_mean * alpha
-        beta = torch.neg(shift) if self.bias is None else self.bias - shift
+        alpha = torch.reciprocal(torch.sqrt(self.running_var.double() + self.eps))
+        if self.weight is not None:
+            alpha = self.weight.double() * alpha
+        beta = torch.neg(self.running_mean.double() * alpha)
+        if self.bias is not None:
+            beta = self.bias.double() + beta
         if x.dim() == 3:
             alpha, beta = alpha[:, None], beta[:, None]
-        return torch.add(torch.mul(x, alpha), beta)
+        return torch.add(torch.mul(x, alpha.to(x.dtype)), beta.to(x.dtype))
 
 
 class ScoreNorm(nn.BatchNorm1d):

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from ..config import from_mapping
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..files import atomic_write
 
 __all__ = ["EpochRecord", "append_record", "draw_curves", "read_metrics", "write_metrics"]
@@ -49,8 +49,8 @@ def read_metrics(path: Path) -> tuple[EpochRecord, ...]:
         return tuple(from_mapping(EpochRecord, json.loads(line), str(path)) for line in lines)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: not JSON lines") from error
+    except (ValueError, UsageError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
 
 
 def draw_curves(path: Path, records: Sequence[EpochRecord], title: str) -> None:

@@ -8,15 +8,33 @@ from typing import Any
 
 from torch import nn
 
-from ..config import from_mapping, to_mapping
+from ..config import to_mapping
 from ..errors import DataError, UsageError
 from ..files import atomic_write
-from .checkpoint import load_tensors
+from .checkpoint import load_tensors, load_weights, parse
 from .datasets import DATASETS
+from .metrics import EpochRecord
 from .models import build_model
 from .recipe import Recipe, load_recipe, recipe_yaml
 
-__all__ = ["RunFolder", "TrainedRun", "load_run"]
+__all__ = ["AboutBest", "AboutCheckpoint", "RunFolder", "TrainedRun", "load_run", "read_summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class AboutBest:
+    """What best.safetensors says of its weights."""
+
+    recipe: Recipe
+    epoch: int
+    val_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class AboutCheckpoint:
+    """What checkpoint.safetensors holds beside tensors: the records of all epochs so far, the thread count."""
+
+    records: tuple[EpochRecord, ...]
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +126,22 @@ def load_run(run_dir: Path | str) -> TrainedRun:
     if not folder.best.is_file():
         raise DataError(f"{folder.path} holds no trained network (no {folder.best.name}); train one into it first")
     tensors, about = load_tensors(folder.best)
-    recipe = from_mapping(Recipe, about.get("recipe"), str(folder.best))
+    recipe = parse(AboutBest, about, folder.best).recipe
     model = build_model(recipe)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise DataError(f"{folder.best} does not fit its own recipe") from error
+    load_weights(model, tensors, folder.best)
     info = DATASETS[recipe.dataset]
-    return TrainedRun(model.eval(), recipe, info.shape, info.class_names, _read_summary(folder.summary))
+    summary = read_summary(folder.summary) if folder.summary.exists() else {}
+    return TrainedRun(model.eval(), recipe, info.shape, info.class_names, summary)
 
 
-def _read_summary(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
-        return {}
+def read_summary(path: Path) -> Mapping[str, Any]:
+    """The contents of a summary.json; DataError if it cannot be read or is damaged."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged or cannot be read") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: not JSON") from error
     if not isinstance(summary, dict):
         raise DataError(f"{path} is damaged: not a JSON object")
     return summary

@@ -18,13 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..config import from_mapping, to_mapping
+from ..config import to_mapping
 from ..errors import DataError, InterruptedRunError, UsageError
 from ..files import atomic_write
 from .augment import distort
 from .checkpoint import (
     load_tensors,
+    load_weights,
     optimizer_tensors,
+    parse,
     random_tensors,
     restore_optimizer,
     restore_random,
@@ -39,7 +41,7 @@ from .models import build_model
 from .optim import build_optimizer, set_learning_rate
 from .progress import Progress
 from .recipe import Recipe, load_recipe, with_overrides
-from .runs import RunFolder
+from .runs import AboutBest, AboutCheckpoint, RunFolder, read_summary
 
 __all__ = ["TrainResult", "train_recipe"]
 
@@ -118,8 +120,8 @@ def train_recipe(
     folder.claim(recipe, resume)
     if folder.summary.exists():
         return _finished(folder)
-    saved = load_tensors(folder.checkpoint) if folder.checkpoint.exists() else None
-    threads = saved[1]["threads"] if saved else recipe.threads or torch.get_num_threads()
+    saved = _read_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
+    threads = saved[1].threads if saved else recipe.threads or torch.get_num_threads()
     with _reproducible(recipe.seed, threads, place):
         try:
             return _train(recipe, folder, place, data_dir, saved, progress)
@@ -133,7 +135,7 @@ def _train(
     folder: RunFolder,
     device: torch.device,
     data_dir: Path | str | None,
-    saved: tuple[dict[str, Tensor], dict[str, Any]] | None,
+    saved: tuple[dict[str, Tensor], AboutCheckpoint] | None,
     progress: Progress | None,
 ) -> TrainResult:
     train = _load(recipe, "train", data_dir, device)
@@ -210,8 +212,7 @@ def _save(recipe: Recipe, state: _State, folder: RunFolder) -> None:
     record = state.records[-1]
     weights = state.model.state_dict()
     if state.best is record:
-        about = {"recipe": to_mapping(recipe), "epoch": record.epoch, "val_accuracy": record.val_accuracy}
-        save_tensors(folder.best, weights, about)
+        save_tensors(folder.best, weights, to_mapping(AboutBest(recipe, record.epoch, record.val_accuracy)))
     try:
         append_record(folder.metrics, record)
     except OSError as error:
@@ -219,27 +220,31 @@ def _save(recipe: Recipe, state: _State, folder: RunFolder) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(state.optimizer).items()}
     tensors |= {f"random.{name}": tensor for name, tensor in random_tensors(state.device).items()}
-    about = {"records": [asdict(r) for r in state.records], "threads": torch.get_num_threads()}
-    save_tensors(folder.checkpoint, tensors, about)
+    about = AboutCheckpoint(tuple(state.records), torch.get_num_threads())
+    save_tensors(folder.checkpoint, tensors, to_mapping(about))
 
 
-def _restore(state: _State, folder: RunFolder, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], AboutCheckpoint]:
+    tensors, about = load_tensors(path)
+    return tensors, parse(AboutCheckpoint, about, path)
+
+
+def _restore(state: _State, folder: RunFolder, tensors: dict[str, Tensor], about: AboutCheckpoint) -> None:
     """Put the state back that `_save` wrote, and the metrics file to the same epoch."""
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "random": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
         parts[part][rest] = tensor
-    state.model.load_state_dict(parts["model"])
+    load_weights(state.model, parts["model"], folder.checkpoint)
     restore_optimizer(state.optimizer, parts["optimizer"])
     restore_random(parts["random"], state.device)
-    where = str(folder.checkpoint)
-    state.records = [from_mapping(EpochRecord, record, where) for record in about["records"]]
+    state.records = list(about.records)
     write_metrics(folder.metrics, state.records)
 
 
 def _finish(recipe: Recipe, state: _State, folder: RunFolder, test: _Data) -> TrainResult:
     """Read the test accuracy once, with the best epoch's weights; draw the curves; write the summary last."""
-    state.model.load_state_dict(load_tensors(folder.best)[0])
+    load_weights(state.model, load_tensors(folder.best)[0], folder.best)
     result = TrainResult(
         run=folder.path,
         recipe=recipe.name,
@@ -265,11 +270,7 @@ def _finish(recipe: Recipe, state: _State, folder: RunFolder, test: _Data) -> Tr
 
 def _finished(folder: RunFolder) -> TrainResult:
     """The result of a run that has ended."""
-    try:
-        summary = json.loads(folder.summary.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder.summary} is damaged or cannot be read") from error
-    return from_mapping(TrainResult, {**summary, "run": folder.path}, str(folder.summary))
+    return parse(TrainResult, {**read_summary(folder.summary), "run": folder.path}, folder.summary)
 
 
 def _weight_codes(model: nn.Module) -> list[Tensor]:
