@@ -60,7 +60,7 @@ class StreamFifo(wiring.Component):
     Parameters
     ----------
     shape: the payload's shape.
-    depth: beats it holds, at least 2.
+    depth: beats it holds, at least 2, with memory BLOCK at least 3.
     memory: LUT (or AUTO) reads asynchronously, as distributed RAM does; BLOCK registers the read for block RAM.
 
     Members
@@ -71,10 +71,11 @@ class StreamFifo(wiring.Component):
 
     def __init__(self, shape: ShapeLike, *, depth: int, memory: Memory = Memory.LUT) -> None:
         Shape.cast(shape)
-        if require_positive("depth", depth) < 2:
-            raise ValueError(f"depth must be at least 2 (a StreamBuffer holds two beats at less cost), not {depth!r}")
         if not isinstance(memory, Memory):
             raise TypeError(f"memory must be a Memory, not {memory!r}")
+        least = 3 if memory is Memory.BLOCK else 2  # with fewer, beats would pass every other cycle
+        if require_positive("depth", depth) < least:
+            raise ValueError(f"depth must be at least {least} with memory {memory}, not {depth!r}")
         self._shape = shape
         self._depth = depth
         self._memory = memory

@@ -19,5 +19,8 @@ class Farm(wiring.Component):
         m = Module()
         for name, part in self._components.items():
             m.submodules[name] = part
-            wiring.connect(m, part, wiring.flipped(getattr(self, name)))
+            # Port by port: wiring.connect cannot flip an interface that holds an array of ports.
+            leaves = zip(part.signature.flatten(part), part.signature.flatten(getattr(self, name)), strict=True)
+            for (_, member, inner), (_, _, outer) in leaves:
+                m.d.comb += outer.eq(inner) if member.flow is wiring.Out else inner.eq(outer)
         return m
