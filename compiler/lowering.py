@@ -83,7 +83,8 @@ def check_example(chain: Chain, canonical: Canonical, example: Tensor) -> None:
     try:
         canonical.everything(example[:TRIED].cpu(), ())
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise UsageError(f"the module does not run on example_input {tuple(example.shape)}: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"the module does not run on example_input {tuple(example.shape)}: {reason}") from error
     samples = min(TRIED, len(example))
     for layer in chain.layers:
         shape = tuple(canonical.accumulators[layer.name].shape)

@@ -30,12 +30,13 @@ class Canonical(fx.Interpreter):
         self.chain = chain
         self.dtype = torch.float64 if double else torch.float32
         self.dots = {layer.dot_node: layer for layer in chain.layers}
+        self.env: dict[fx.Node, Any] = {}
         self.accumulators: dict[str, Tensor] = {}
 
     def outputs(self, layer: Layer, acc: Tensor) -> Tensor:
         """What `layer` makes of accumulators (B, N): values of its codes, or the module's outputs."""
         with torch.no_grad():
-            self.env: dict[fx.Node, Any] = {layer.dot_node: self.biased(layer, acc.to(self.dtype).contiguous())}
+            self.env = {layer.dot_node: self.biased(layer, acc.to(self.dtype).contiguous())}
             for node in layer.epilogue:
                 self.env[node] = self.run_node(node)
             result: Tensor = self.env[layer.end]
@@ -46,7 +47,10 @@ class Canonical(fx.Interpreter):
         if self.chain.quantizer is None:
             raw = raw.to(self.dtype)
         with torch.no_grad():
-            self.run(raw.contiguous())
+            self.env = {}
+            for node in self.graph.nodes:
+                if node.op != "output":
+                    self.env[node] = raw.contiguous() if node.op == "placeholder" else self.run_node(node)
             return {node: self.env[node] for node in wanted}
 
     def run_node(self, n: fx.Node) -> Any:

@@ -55,9 +55,12 @@ def identifier(text: str, prefix: str, taken: Collection[str]) -> str:
     reserved or empty.
     """
     words = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[: MAX_LENGTH - 8].strip("_")
-    base = words if name_problem(words) is None else f"{prefix}{words}" if words[:1].isdigit() else prefix
-    if words and not words[0].isdigit() and base == prefix:
-        base = f"{prefix}_{words}"
+    if name_problem(words) is None:
+        base = words
+    elif words[:1].isdigit():
+        base = f"{prefix}{words}"
+    else:
+        base = f"{prefix}_{words}".strip("_")
     if base.endswith(STREAM_SUFFIXES):
         base += "_node"
     name, number = base, 1

@@ -58,10 +58,10 @@ DTYPES: dict[str, np.dtype[np.integer[Any]]] = {
 }
 
 
-def save_network(network: IntegerNetwork, path: Path) -> str:
+def save_network(network: IntegerNetwork, path: Path | str) -> str:
     """Write the network file atomically; returns the network's hash. UsageError if the network is not valid."""
     content, digest = serialise(verify(network))
-    atomic_write(path, content)
+    atomic_write(Path(path), content)
     return digest
 
 
@@ -75,8 +75,9 @@ def network_hash(network: IntegerNetwork) -> str:
     return serialise(verify(network))[1]
 
 
-def load_network(path: Path) -> IntegerNetwork:
+def load_network(path: Path | str) -> IntegerNetwork:
     """Read and verify a network file. NetworkFileError, in one line, for anything that `save_network` did not write."""
+    path = Path(path)
     try:
         if not path.is_file():
             raise NetworkFileError(f"{path}: no such network file")

@@ -24,6 +24,7 @@ def test_names_that_would_break_verilog_or_files_are_refused(name: str):
     [
         ("features.3", "features_3"),
         ("3", "fc3"),
+        ("fc", "fc"),
         ("Encoder.FC1", "encoder_fc1"),
         ("reg", "fc_reg"),
         ("_private__layer_", "private_layer"),
