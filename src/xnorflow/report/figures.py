@@ -20,7 +20,7 @@ __all__ = [
     "resources",
 ]
 
-_MATRIX_WIDTH, _MATRIX_HEIGHT = 168, 72
+_MATRIX_WIDTH, _MATRIX_HEIGHT = 140, 72
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ __all__ = [
     "streams",
     "subtitle",
     "tiles",
+    "title",
     "verdict",
     "versions",
 ]
@@ -54,6 +55,12 @@ def board_of(manifest: Manifest) -> Board | None:
         return load_board(manifest.source.board)
     except UsageError:
         return None
+
+
+def title(provenance: Mapping[str, str]) -> str:
+    """The network's own description, as a heading."""
+    text = provenance.get("description", "an integer network")
+    return text[:1].upper() + text[1:]
 
 
 def subtitle(manifest: Manifest, board: Board | None) -> str:
@@ -92,7 +99,7 @@ def tiles(
         row.append(Tile("latency", f"{micro:,.2f} µs", f"{result['latency_cycles']:,} cycles, first beat to result"))
     else:
         row.append(Tile("cycles an image, bound", f"{bound:,}", "not simulated"))
-    row.append(Tile("images a second", f"{hertz / bound:,.0f}", f"at {hertz / 1e6:g} MHz"))
+    row.append(Tile("images a second", _count(hertz / bound), f"at {hertz / 1e6:g} MHz, {bound:,} cycles each"))
     least, most = energy.baselines[0], energy.baselines[-1]
     row.append(
         Tile("energy an image", picojoules(energy.xnor.total), f"45 nm table; {least.name} {least.ratio:.1f} × as much")
@@ -103,7 +110,8 @@ def tiles(
 
 def input_port(manifest: Manifest) -> str:
     """The input in a line."""
-    return f"{manifest.frame_beats} beats of {manifest.input_lanes} × {manifest.input_bits} bit an image"
+    beats = "1 beat" if manifest.frame_beats == 1 else f"{manifest.frame_beats} beats"
+    return f"{beats} of {manifest.input_lanes} × {manifest.input_bits} bit an image"
 
 
 def output_port(manifest: Manifest) -> str:
@@ -164,7 +172,8 @@ def memory(held: Resources) -> str:
     """Memory and width of the whole design."""
     text = (
         f"{held.weights_per_cycle:,} weights are handled in a cycle. Memory: "
-        f"{held.weight_memory_bits / 1024:,.1f} kbit of weights, {held.threshold_memory_bits / 1024:,.1f} kbit of thresholds, "
+        f"{held.weight_memory_bits / 1024:,.1f} kbit of weights, "
+        f"{held.threshold_memory_bits / 1024:,.1f} kbit of thresholds, "
         f"{held.input_buffer_bits / 1024:,.1f} kbit of input buffers"
     )
     if held.board_bram_kbit is not None:
@@ -200,3 +209,8 @@ def versions(manifest: Manifest, result: Result) -> list[tuple[str, str]]:
     if result is not None:
         rows.append(("verilator", result["verilator"]))
     return rows
+
+
+def _count(value: float) -> str:
+    """A rate in few digits: 12.5 million, 195,312."""
+    return f"{value / 1e6:,.4g} million" if value >= 1e6 else f"{value:,.0f}"

@@ -84,7 +84,7 @@ def write_report(
     held = resources(design.manifest, layers, board)
 
     context: dict[str, Any] = {
-        "title": network.provenance.get("description", "An integer network"),
+        "title": words.title(network.provenance),
         "subtitle": words.subtitle(design.manifest, board),
         "verdict": words.verdict(result, design.modified),
         "tiles": words.tiles(design.manifest, result, accuracy, seen, energy),
