@@ -8,7 +8,7 @@ after it is done again in the same way.
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -117,14 +117,19 @@ def train_recipe(
     recipe = with_overrides(recipe, overrides, epochs=epochs, seed=seed)
     place = _device(device)
     folder = RunFolder(Path(out))
-    folder.claim(recipe, resume)
     if folder.summary.exists():
+        folder.claim(recipe, resume)
         return _finished(folder)
+    # Before the folder is claimed: data that are missing or too few leave no run behind.
+    data = {split: _load(recipe, split, data_dir, place) for split in ("train", "validation", "test")}
+    if recipe.batch > len(data["train"].labels):
+        raise UsageError(f"batch {recipe.batch} is larger than the {len(data['train'].labels)} training samples")
+    folder.claim(recipe, resume)
     saved = _read_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
     threads = saved[1].threads if saved else recipe.threads or torch.get_num_threads()
     with _reproducible(recipe.seed, threads, place):
         try:
-            return _train(recipe, folder, place, data_dir, saved, progress)
+            return _train(recipe, folder, place, data, saved, progress)
         except KeyboardInterrupt as error:
             kept = "the last whole epoch is kept" if folder.checkpoint.exists() else "no epoch was whole yet"
             raise InterruptedRunError(f"training interrupted; {kept}, --resume goes on in {folder.path}") from error
@@ -134,15 +139,12 @@ def _train(
     recipe: Recipe,
     folder: RunFolder,
     device: torch.device,
-    data_dir: Path | str | None,
+    data: Mapping[str, _Data],
     saved: tuple[dict[str, Tensor], AboutCheckpoint] | None,
     progress: Progress | None,
 ) -> TrainResult:
-    train = _load(recipe, "train", data_dir, device)
-    validation = _load(recipe, "validation", data_dir, device)
+    train, validation = data["train"], data["validation"]
     steps = len(train.labels) // recipe.batch
-    if steps == 0:
-        raise UsageError(f"batch {recipe.batch} is larger than the {len(train.labels)} training samples")
 
     model = build_model(recipe).to(device)
     state = _State(model, build_optimizer(model, recipe.optimizer), device, [])
@@ -171,7 +173,7 @@ def _train(
         if progress:
             progress.epoch(record)
 
-    return _finish(recipe, state, folder, _load(recipe, "test", data_dir, device))
+    return _finish(recipe, state, folder, data["test"])
 
 
 def _epoch(
