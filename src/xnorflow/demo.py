@@ -49,8 +49,8 @@ def run_demo(
 ) -> DemoResult:
     """Train, compile, compare with PyTorch, generate, simulate the whole test split twice, report; all into `out`.
 
-    say: is told each step before it begins. watch: opens the progress display of the training. Everything is done anew each time: what an earlier demo left in `out`
-    is replaced.
+    say: is told each step before it begins. watch: opens the progress display of the training. Everything is done
+    anew each time: what an earlier demo left in `out` is replaced.
     """
     run, network, design = out / "run", out / "network.safetensors", out / "design"
     say(f"1/6 train: recipe {RECIPE} on scikit-learn's handwritten digits")

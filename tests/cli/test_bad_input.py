@@ -12,7 +12,7 @@ from xnorflow.cli import main
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-USAGE, DATA, NETWORK, HARDWARE = 2, 3, 4, 5
+USAGE, DATA, NETWORK = 2, 3, 4
 
 
 @pytest.fixture(autouse=True)
@@ -78,11 +78,11 @@ CASES = [
     ("generate good.safetensors --fps 1e12", USAGE, "clock"),
     ("generate good.safetensors --fps 100 --folding slip.yaml", USAGE, "both"),
     ("generate cut.safetensors", NETWORK, "cut.safetensors"),
-    ("simulate nowhere", HARDWARE, "nowhere"),
-    ("simulate empty", HARDWARE, "empty"),
+    ("simulate nowhere", USAGE, "nowhere"),
+    ("simulate empty", USAGE, "empty"),
     ("simulate empty --images none", USAGE, "none"),
     ("simulate empty --stalls x", USAGE, "--stalls"),
-    ("report nowhere", HARDWARE, "nowhere"),
+    ("report nowhere", USAGE, "nowhere"),
 ]
 
 

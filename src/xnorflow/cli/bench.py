@@ -1,12 +1,115 @@
-"""`xnorflow bench`: the figures. To be filled from the rooms' own measuring functions."""
+"""`xnorflow bench`: the figures of docs/results.md that are not counts. What they mean is in `flow.figures`."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from .options import DataDir, Json
+from .output import print_json, print_lines
+
 __all__ = ["app"]
 
-app = typer.Typer(help="Measure the figures of docs/results.md.", no_args_is_help=True)
+app = typer.Typer(help="Measure speed, memory and area; ratios are taken in one run.", no_args_is_help=True)
+
+Threads = Annotated[int, typer.Option(help="Threads of both sides.", metavar="N")]
+Limit = Annotated[int | None, typer.Option("--images", help="Take the first N test images.", metavar="N")]
 
 
-@app.callback()
-def _root() -> None:
-    pass
+@app.command("step")
+def step(threads: Threads = 2, as_json: Json = False) -> None:
+    """Training step of 784-3x512-10, batch 128: binary against float."""
+    from ..train.step_bench import step_ratio
+
+    result = step_ratio(threads=threads)
+    if as_json:
+        print_json(result)
+    else:
+        print_lines(
+            f"binary {result.binary_s * 1e3:.2f} ms, float {result.float_s * 1e3:.2f} ms a step: "
+            f"ratio {result.ratio:.3f} ({result.threads} threads)"
+        )
+
+
+@app.command("cpu")
+def cpu(
+    run_dir: Annotated[Path, typer.Argument(help="Trained run.", metavar="RUN_DIR", show_default=False)],
+    images: Limit = None,
+    threads: Threads = 2,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """The fast CPU backend against the PyTorch module, over the test split."""
+    from ..flow import figures
+
+    result = figures.bench_cpu(run_dir, data_dir=data_dir, limit=images, threads=threads)
+    if as_json:
+        print_json(result)
+    else:
+        print_lines(
+            f"{result.samples:,} images: backend {result.backend_ms:.1f} ms, PyTorch {result.module_ms:.1f} ms: "
+            f"{result.ratio:.2f}x faster ({result.threads} threads), {result.disagreements:,} disagreements"
+        )
+
+
+@app.command("simulation")
+def simulation(
+    design: Annotated[Path, typer.Argument(help="Design folder.", metavar="DIR", show_default=False)],
+    data: Annotated[str | None, typer.Option(help="Data set. (default: the network's own)", metavar="NAME")] = None,
+    images: Limit = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """cocotb against a bare Verilator C++ loop of the same design."""
+    from ..flow import figures
+
+    result = figures.bench_simulation(design, data=data, images=images, data_dir=data_dir)
+    if as_json:
+        print_json({"ratio": result.ratio, "cocotb_kcps": result.cocotb_kcps, "bare_kcps": result.bare_kcps})
+    else:
+        print_lines(
+            f"{result.images:,} images, {result.cycles:,} cycles: cocotb {result.cocotb_kcps:,.0f}, "
+            f"bare loop {result.bare_kcps:,.0f} kcycles/s: ratio {result.ratio:.2f}"
+        )
+
+
+@app.command("generation")
+def generation(
+    file: Annotated[Path, typer.Argument(help="Network file.", metavar="FILE", show_default=False)],
+    folding: Annotated[Path | None, typer.Option(help="Folding to use.", metavar="FILE.yaml")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time and peak memory of `xnorflow generate`."""
+    from ..flow import figures
+
+    result = figures.bench_generation(file, folding=folding)
+    if as_json:
+        print_json(result)
+    else:
+        print_lines(f"{result.seconds:.1f} s, peak {result.peak_mib:,.0f} MiB")
+
+
+@app.command("area")
+def area(
+    pe: Annotated[int, typer.Option(help="Rows worked on in a cycle.")] = 32,
+    simd: Annotated[int, typer.Option(help="Columns worked on in a cycle.")] = 64,
+    popcount: Annotated[str, typer.Option(help="adders or lut6.")] = "lut6",
+    out: Annotated[Path, typer.Option(help="Where Yosys works.", metavar="DIR")] = Path("build/area"),
+    as_json: Json = False,
+) -> None:
+    """LUTs of an engine of 1,024 x 1,024 1-bit weights by Yosys' synth_xilinx."""
+    from ..compiler.folding import Popcount
+    from ..errors import UsageError
+    from ..flow import figures
+
+    if popcount not in list(Popcount):
+        raise UsageError(f"--popcount takes {' or '.join(Popcount)}, not {popcount!r}")
+    result = figures.bench_area(out, pe=pe, simd=simd, popcount=Popcount(popcount))
+    if as_json:
+        print_json(result)
+    else:
+        print_lines(
+            f"SIMD {simd} x PE {pe}: {result.area.luts:,} LUTs, {result.luts_per_weight:.3f} a weight handled in a "
+            f"cycle; {result.area.estimated_lcs:,} estimated LCs, {result.lcs_per_weight:.3f}; "
+            f"{result.area.flip_flops:,} flip-flops, {result.area.block_rams:g} block RAMs"
+        )

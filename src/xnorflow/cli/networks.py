@@ -7,7 +7,7 @@ import typer
 
 from ..errors import NetworkFileError
 from .options import DataDir, Json
-from .output import log, plain, print_json, print_lines, print_table
+from .output import plain, print_json, print_lines, print_table
 
 __all__ = ["compile_command", "evaluate", "inspect", "predict"]
 
@@ -83,7 +83,6 @@ def predict(
     if as_json:
         print_json({"predictions": plain(predictions)})
         return
-    log(f"{len(predictions)} samples")
     for prediction in predictions:
         scores = " ".join(map(str, prediction.scores))
         print_lines(f"{prediction.source}: {prediction.class_name}  scores {scores}")

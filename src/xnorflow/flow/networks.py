@@ -63,17 +63,20 @@ class Prediction:
 
 def compile_run(run_dir: Path, out: Path | None = None) -> CompiledFile:
     """Compile the best checkpoint of a training run to a network file, `RUN_DIR/network.safetensors` by default."""
-    import torch
-
-    from ..compiler.lowering import compile_module
     from ..train.runs import load_run
 
-    run = load_run(run_dir)
-    example = torch.zeros((1, *run.input_shape), dtype=torch.uint8)
-    network = compile_module(run.model, example, class_names=run.class_names, provenance=_provenance(run))
+    network = compiled(load_run(run_dir))
     path = out or run_dir / "network.safetensors"
     save_network(network, path)
     return CompiledFile(path, network, path.stat().st_size, sha256_file(path))
+
+
+def compiled(run: "TrainedRun") -> "IntegerNetwork":
+    """The integer network of a trained run."""
+    from ..compiler.lowering import compile_module
+
+    example = np.zeros((1, *run.input_shape), np.uint8)
+    return compile_module(run.model, example, class_names=run.class_names, provenance=_provenance(run))
 
 
 def inspect_file(file: Path) -> "Inspection":
@@ -97,7 +100,7 @@ def evaluate(
 
     network = load_network(file)
     samples = load_samples(network, data, split=split, limit=limit, data_dir=data_dir)
-    classes = golden.run(network, network.input_codes(samples.images)).classes
+    classes = golden.run(network, network.input_codes(samples.images), keep=()).classes
     correct = int(np.count_nonzero(classes == samples.labels))
     compared = disagreements = 0
     if against is not None:

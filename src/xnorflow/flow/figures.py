@@ -1,0 +1,110 @@
+"""The figures that `xnorflow bench` prints: each measured on its own, ratios taken in one run."""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..boards.loader import DEFAULT_BOARD
+from ..compiler.folding import LayerFold, Memory, Popcount
+from ..compiler.network_file import load_network
+from ..errors import HardwareError, UsageError
+from .designs import NETWORK
+from .networks import compiled, load_samples
+
+if TYPE_CHECKING:
+    from ..compiler.backend_bench import BackendBench
+    from ..hdl.synthesis import Area
+    from ..sim.bare import SpeedRatio
+
+__all__ = ["EngineArea", "GenerationCost", "bench_area", "bench_cpu", "bench_generation", "bench_simulation"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationCost:
+    """What `xnorflow generate` took as a process of its own: wall time, and the peak of its memory."""
+
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineArea:
+    """An engine by open synthesis; luts_per_weight: LUT cells over weights handled in a cycle."""
+
+    rows: int
+    columns: int
+    pe: int
+    simd: int
+    popcount: Popcount
+    area: "Area"
+    luts_per_weight: float
+    lcs_per_weight: float
+
+
+def bench_cpu(
+    run_dir: Path, *, data_dir: Path | None = None, limit: int | None = None, threads: int = 2
+) -> "BackendBench":
+    """The fast CPU backend against the PyTorch module of a trained run, over its data set's test split."""
+    from ..compiler.backend_bench import bench_backend
+    from ..train.runs import load_run
+
+    run = load_run(run_dir)
+    network = compiled(run)
+    samples = load_samples(network, run.recipe.dataset, limit=limit, data_dir=data_dir)
+    return bench_backend(network, run.model, samples.images, threads=threads)
+
+
+def bench_simulation(
+    design_dir: Path, *, data: str | None = None, images: int | None = None, data_dir: Path | None = None
+) -> "SpeedRatio":
+    """cocotb's speed against a bare Verilator C++ loop of the same design."""
+    from ..hdl.generate import load_design
+    from ..sim.bare import speed_ratio
+
+    network = load_network(load_design(design_dir).path / NETWORK)
+    name = data or network.provenance.get("data")
+    if name is None:
+        raise UsageError(f"{design_dir} does not say which data set its network is for; give --data")
+    samples = load_samples(network, name, limit=images, data_dir=data_dir)
+    return speed_ratio(design_dir, raw_images=samples.images)
+
+
+def bench_generation(file: Path, *, folding: Path | None = None, board: str = DEFAULT_BOARD) -> GenerationCost:
+    """Time and peak memory of `xnorflow generate` on a network file."""
+    options = ["--board", board] + (["--folding", str(folding)] if folding else [])
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "xnorflow", "generate", str(file), "--out", f"{folder}/design", *options]
+        begin = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - begin
+    if done.returncode:
+        raise HardwareError(done.stderr.removeprefix("xnorflow: error: "))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest child, in KiB on Linux
+    return GenerationCost(seconds, peak / 1024)
+
+
+def bench_area(
+    folder: Path, *, pe: int = 32, simd: int = 64, popcount: Popcount = Popcount.LUT6, rows: int = 1024
+) -> EngineArea:
+    """LUTs of a 1-bit engine with `rows` neurons of `rows` inputs, accumulators, thresholds and control included.
+
+    Weights are random and lie in block RAM. Yosys' files stay in `folder`.
+    """
+    from ..hdl.engine import Engine
+    from ..hdl.params import EngineParams
+    from ..hdl.synthesis import synthesize
+
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 2, (rows, rows), dtype=np.uint8)
+    thresholds = rng.integers(0, rows + 2, (rows, 1))
+    fold = LayerFold(pe, simd, Memory.BLOCK)
+    area = synthesize(Engine(EngineParams("engine", weights, 1, thresholds, fold, popcount)), folder, name="engine")
+    handled = pe * simd
+    return EngineArea(rows, rows, pe, simd, popcount, area, area.luts / handled, area.estimated_lcs / handled)
