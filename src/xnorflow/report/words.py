@@ -212,5 +212,5 @@ def versions(manifest: Manifest, result: Result) -> list[tuple[str, str]]:
 
 
 def _count(value: float) -> str:
-    """A rate in few digits: 12.5 million, 195,312."""
-    return f"{value / 1e6:,.4g} million" if value >= 1e6 else f"{value:,.0f}"
+    """A rate in few digits: 12.5 M, 195,312."""
+    return f"{value / 1e6:,.4g} M" if value >= 1e6 else f"{value:,.0f}"

