@@ -46,6 +46,8 @@ def read_png(path: Path) -> NDArray[np.uint8]:
 
     try:
         with Image.open(path, formats=["PNG"]) as image:
+            image.verify()  # every chunk's checksum: loading alone overlooks a cut or changed end
+        with Image.open(path, formats=["PNG"]) as image:
             if image.mode not in ("L", "1"):
                 raise DataError(f"{path}: expected an 8-bit grey image, not mode {image.mode}; convert it first")
             return np.asarray(image.convert("L"), dtype=np.uint8)  # black and white become 0 and 255
