@@ -38,6 +38,8 @@ MEMORY_PATHS = (
     "rtl/*.v name rtl/*.hex without a folder: run a simulator in rtl/, or copy the .hex files to where it runs; "
     "synthesis finds them beside the source or added to its project"
 )
+MODELS = "sim_models"  # not in rtl/: synthesis has the primitives themselves
+LUT6_MODEL = "xnorflow_lut6.v"
 OWN_VERILOG = Path(__file__).parent / "verilog"
 
 
@@ -56,8 +58,8 @@ class Design:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The Verilog files, by name."""
-        return tuple(sorted(self.rtl.glob("*.v")))
+        """What a simulator reads: the Verilog, and models of the vendor's primitives where it instantiates some."""
+        return (*sorted(self.rtl.glob("*.v")), *sorted((self.path / MODELS).glob("*.v")))
 
 
 def write_design(
@@ -71,16 +73,18 @@ def write_design(
 ) -> Design:
     """Write the design folder `out` (replaced in one step): the same input gives the same bytes.
 
-    rtl/ holds accelerator.v, the parts it instantiates and the memory files; beside it lie folding.yaml,
-    network.safetensors, instantiate.v and manifest.json. Raises UsageError for a folding that does not suit the
+    rtl/ holds accelerator.v, the memory component that it instantiates and the memory files; sim_models/, for LUT6
+    popcounts alone, what these primitives do; beside them lie folding.yaml, network.safetensors, instantiate.v and
+    manifest.json. Raises UsageError for a folding that does not suit the
     network, HardwareError for a layer that cannot be built.
     """
     accelerator = Accelerator(network, folding, results=results, popcount_stages=popcount_stages)
     text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
     with atomic_directory(out) as folder:
         atomic_write(folder / "rtl" / f"{TOP}.v", text)
-        for source in _instantiated(folding.popcount):
-            shutil.copyfile(source, folder / "rtl" / source.name)
+        shutil.copyfile(OWN_VERILOG / "xnorflow_rom.v", folder / "rtl" / "xnorflow_rom.v")
+        if folding.popcount is Popcount.LUT6:
+            atomic_write(folder / MODELS / LUT6_MODEL, (OWN_VERILOG / LUT6_MODEL).read_text())
         for name, content in accelerator.memories.items():
             atomic_write(folder / "rtl" / name, content)
         save_folding(folding, folder / "folding.yaml")
@@ -102,11 +106,6 @@ def load_design(path: Path) -> Design:
         if not (path / name).is_file() or sha256_file(path / name) != expected
     )
     return Design(path, manifest, modified)
-
-
-def _instantiated(popcount: Popcount) -> list[Path]:
-    """The project's own Verilog that a design instantiates."""
-    return [OWN_VERILOG / "xnorflow_rom.v"]
 
 
 def _ports(accelerator: Accelerator) -> tuple[PortEntry, ...]:

@@ -92,9 +92,6 @@ class EngineParams:
     popcount_stages: int = 1
 
     def __post_init__(self) -> None:
-        for what, number in (("PE", self.fold.pe), ("SIMD", self.fold.simd)):
-            if number < 1:
-                raise HardwareError(f"{self.name}: {what} must be a positive integer, not {number}")
         if self.fold.pe * self.fold.simd > MAX_WIDTH:
             raise HardwareError(
                 f"{self.name}: PE {self.fold.pe} x SIMD {self.fold.simd} takes weights of "

