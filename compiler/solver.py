@@ -1,7 +1,8 @@
-"""Choosing a folding: the cheapest one that meets a number of cycles a frame, found by exact search.
+"""Choosing a folding: the cheapest one that meets a number of cycles a frame.
 
-The cost is an estimate of look-up tables, good for choosing between foldings; synthesis measures. Engines and the
-converters between them share the cost, so the layers are chosen together by dynamic programming.
+The cost is an estimate of look-up tables, good for choosing between foldings; synthesis measures. It rises with PE and
+with SIMD, so the least of each are the only candidates of a layer; converters between layers cost too, so the layers
+are chosen together by dynamic programming.
 """
 
 import math
@@ -107,14 +108,14 @@ def _solve(network: IntegerNetwork, cycles: int, board: Board | None) -> Folding
 
 def _candidates(stage: Stage, cycles: int, board: Board | None) -> list[tuple[int, LayerFold]]:
     """(cost, fold) of every fold worth a look, cheapest first: for each NF the least PE and the least SIMD that
-    meet `cycles`, and beside them the next divisors and powers of two, which spare padding and converters."""
+    meet `cycles`, and beside them the next divisors, which spare padding and, with luck, a converter."""
     rows, columns = stage.dot.weights.codes.shape
     folds = set()
     for pe in {-(-rows // nf) for nf in range(1, min(rows, cycles) + 1)}:
-        for even_pe in {pe, _next_divisor(pe, rows), _next_power(pe, rows)}:
+        for even_pe in {pe, _next_divisor(pe, rows)}:
             most = cycles // -(-rows // even_pe)
             simd = -(-columns // most)
-            for even_simd in {simd, _next_divisor(simd, columns), _next_power(simd, columns)}:
+            for even_simd in {simd, _next_divisor(simd, columns)}:
                 folds.add((even_pe, even_simd))
     priced = sorted((_engine_cost(stage, pe, simd, board), pe, simd) for pe, simd in folds)
     limit = priced[0][0] * _MARGIN
@@ -123,10 +124,6 @@ def _candidates(stage: Stage, cycles: int, board: Board | None) -> list[tuple[in
 
 def _next_divisor(least: int, size: int) -> int:
     return next(divisor for divisor in range(least, size + 1) if size % divisor == 0)
-
-
-def _next_power(least: int, size: int) -> int:
-    return min(1 << (least - 1).bit_length(), size)
 
 
 def _engine_cost(stage: Stage, pe: int, simd: int, board: Board | None) -> int:

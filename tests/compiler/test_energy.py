@@ -42,6 +42,17 @@ def test_one_layer_by_hand() -> None:
     assert int8.activations == 8 * report.xnor.activations
 
 
+def test_thresholds_by_hand() -> None:
+    network = random_network([64, 3, 2], hidden=(2, Encoding.UNSIGNED))
+    folding = Folding({"dense0": LayerFold(3, 64), "dense1": LayerFold(2, 3)})
+    adder = 0.03 / 8
+    first = 192 * 1.5 + (3 + 3 * 3) * 7  # 3 accumulations and 3 thresholds a neuron, of 7 bits (0..64)
+    last = 6 * 2 * 1.5 + 2 * 2 * 4  # two planes, 4 bits (0..9)
+    report = energy(network, folding)
+    assert report.xnor.compute == pytest.approx((first + last) * adder + 2 * (3.1 + 0.1), rel=1e-12)
+    assert report.xnor.weights == pytest.approx((192 + 9 * 7 + 6) / 64 * 10, rel=1e-12)
+
+
 def test_lfc_beats_every_mac_design_and_wider_macs_cost_more() -> None:
     report = energy(LFC, fold_for_cycles(LFC, 512))
     assert [design.name for design in report.baselines] == ["int8 MAC", "fp16 MAC", "fp32 MAC"]

@@ -12,7 +12,7 @@ UNSIGNED4 = (4, Encoding.UNSIGNED)
 
 
 @pytest.mark.parametrize("hidden", [BINARY, UNSIGNED4], ids=["binary", "unsigned4"])
-@pytest.mark.parametrize("widths", [[13, 10], [784, 65, 33, 10], [64, 128, 128, 10]], ids=str)
+@pytest.mark.parametrize("widths", [[13, 10], [784, 65, 33, 10], [64, 128, 128, 10], [4] * 13], ids=str)
 def test_total_bytes_are_the_files_data_section(
     tmp_path: Path, widths: list[int], hidden: tuple[int, Encoding]
 ) -> None:

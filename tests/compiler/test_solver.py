@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -38,9 +39,12 @@ def test_no_fold_of_one_layer_is_cheaper(rows: int, columns: int, cycles: int) -
                 assert estimate_luts(network, Folding({"dense0": fold})) >= best
 
 
-def test_no_pair_of_folds_is_cheaper_than_the_chosen_ones() -> None:
-    network, cycles = random_network([6, 8, 4]), 7
-    best = estimate_luts(network, fold_for_cycles(network, cycles))
+@pytest.mark.parametrize(
+    ("widths", "cycles"), [([7, 6, 7], 37), ([5, 9, 6], 2), ([8, 8, 9], 7), ([2, 4, 6], 17), ([5, 2, 2], 5)], ids=str
+)
+def test_no_pair_of_folds_is_cheaper_than_the_chosen_ones(widths: list[int], cycles: int) -> None:
+    # In these networks the cheapest fold of each layer for itself is not the cheapest pair: converters cost too.
+    network = random_network(widths)
     folds = [
         [
             fold
@@ -48,13 +52,19 @@ def test_no_pair_of_folds_is_cheaper_than_the_chosen_ones() -> None:
             for simd in range(1, columns + 1)
             if (fold := LayerFold(pe, simd)).neuron_folds(rows) * fold.synapse_folds(columns) <= cycles
         ]
-        for rows, columns in [(8, 6), (4, 8)]
+        for columns, rows in pairwise(widths)
     ]
-    assert best == min(
+    assert estimate_luts(network, fold_for_cycles(network, cycles)) == min(
         estimate_luts(network, Folding({"dense0": first, "dense1": second}))
         for first in folds[0]
         for second in folds[1]
     )
+
+
+def test_a_divisor_may_spare_a_converter() -> None:
+    least = Folding({"dense0": LayerFold(4, 22), "dense1": LayerFold(7, 26), "dense2": LayerFold(2, 7)})
+    assert initiation_interval(DIGITS, least) <= 100
+    assert estimate_luts(DIGITS, fold_for_cycles(DIGITS, 100)) < estimate_luts(DIGITS, least)
 
 
 def test_lfc_at_the_published_512_cycles_wastes_next_to_nothing() -> None:
