@@ -150,6 +150,7 @@ def _train(
     state = _State(model, build_optimizer(model, recipe.optimizer), device, [])
     if saved:
         _restore(state, folder, *saved)
+    _reset_metrics(folder, state.records)
     if progress:
         progress.start(len(state.records) + 1, recipe.epochs, steps)
 
@@ -232,7 +233,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], AboutCheckpoint]:
 
 
 def _restore(state: _State, folder: RunFolder, tensors: dict[str, Tensor], about: AboutCheckpoint) -> None:
-    """Put the state back that `_save` wrote, and the metrics file to the same epoch."""
+    """Put the state back that `_save` wrote."""
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "random": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
@@ -241,7 +242,14 @@ def _restore(state: _State, folder: RunFolder, tensors: dict[str, Tensor], about
     restore_optimizer(state.optimizer, parts["optimizer"])
     restore_random(parts["random"], state.device)
     state.records = list(about.records)
-    write_metrics(folder.metrics, state.records)
+
+
+def _reset_metrics(folder: RunFolder, records: Sequence[EpochRecord]) -> None:
+    """Put the metrics file to the epochs that count: a line written just before a kill is dropped."""
+    try:
+        write_metrics(folder.metrics, records)
+    except OSError as error:
+        raise DataError(f"cannot write {folder.metrics}: {error.strerror or error}") from error
 
 
 def _finish(recipe: Recipe, state: _State, folder: RunFolder, test: _Data) -> TrainResult:
