@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -62,9 +63,23 @@ def test_no_pair_of_folds_is_cheaper_than_the_chosen_ones(widths: list[int], cyc
 
 
 def test_a_divisor_may_spare_a_converter() -> None:
+    chosen = fold_for_cycles(DIGITS, 100)
+    assert chosen.layers == {"dense0": LayerFold(4, 22), "dense1": LayerFold(8, 22), "dense2": LayerFold(2, 8)}
     least = Folding({"dense0": LayerFold(4, 22), "dense1": LayerFold(7, 26), "dense2": LayerFold(2, 7)})
     assert initiation_interval(DIGITS, least) <= 100
-    assert estimate_luts(DIGITS, fold_for_cycles(DIGITS, 100)) < estimate_luts(DIGITS, least)
+    assert estimate_luts(DIGITS, chosen) < estimate_luts(DIGITS, least)
+
+
+@pytest.mark.parametrize(
+    ("simd", "converter"),
+    [(2, 0), (4, 4), (1, 2), (3, 2 * (2 + 3))],  # equal; one divides the other; through a common multiple
+)
+def test_estimate_by_hand(simd: int, converter: int) -> None:
+    network = random_network([8, 4, 2])
+    folding = Folding({"dense0": LayerFold(2, 4), "dense1": LayerFold(1, simd)})
+    first = 2.7 * 8 + 2 * 4 * 2 + 2 * 4  # sums up to 8 take 4 bits, accumulated and compared in 2 rows
+    last = 2.7 * simd + 3 + 2 * simd
+    assert estimate_luts(network, folding) == math.ceil(round(first + converter + last, 1))
 
 
 def test_lfc_at_the_published_512_cycles_wastes_next_to_nothing() -> None:
