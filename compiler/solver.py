@@ -108,15 +108,12 @@ def _solve(network: IntegerNetwork, cycles: int, board: Board | None) -> Folding
 
 def _candidates(stage: Stage, cycles: int, board: Board | None) -> list[tuple[int, LayerFold]]:
     """(cost, fold) of every fold worth a look, cheapest first: for each NF the least PE and the least SIMD that
-    meet `cycles`, and beside them the next divisors, which spare padding and, with luck, a converter."""
+    meet `cycles`, and the next larger SIMD that divides the columns: it may suit a neighbour's PE."""
     rows, columns = stage.dot.weights.codes.shape
     folds = set()
     for pe in {-(-rows // nf) for nf in range(1, min(rows, cycles) + 1)}:
-        for even_pe in {pe, _next_divisor(pe, rows)}:
-            most = cycles // -(-rows // even_pe)
-            simd = -(-columns // most)
-            for even_simd in {simd, _next_divisor(simd, columns)}:
-                folds.add((even_pe, even_simd))
+        simd = -(-columns // (cycles // -(-rows // pe)))
+        folds |= {(pe, simd), (pe, _next_divisor(simd, columns))}
     priced = sorted((_engine_cost(stage, pe, simd, board), pe, simd) for pe, simd in folds)
     limit = priced[0][0] * _MARGIN
     return [(cost, LayerFold(pe, simd)) for cost, pe, simd in priced if cost <= limit]
