@@ -61,6 +61,7 @@ def build_model(
     arguments: more options for Verilator; parameters: Verilog parameters of `top`; link: linker options; waves:
     include tracing. What the tools print is kept in folder/build.log. Raises ToolError with the first error line.
     """
+    folder = folder.resolve()  # the tools run inside it
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
     log.unlink(missing_ok=True)
