@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("XNORFLOW_TRACEBACK") == "1":
             raise
         return _complain(error)
+    if code == InterruptedRunError.exit_code:  # typer has swallowed the KeyboardInterrupt
+        return _complain(KeyboardInterrupt())
     return code if isinstance(code, int) else 0
 
 

@@ -1,0 +1,82 @@
+"""Ctrl-C, SIGTERM and full disks: one line, the right exit code, and what was written before stays."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xnorflow.cli import main
+
+DATA, INTERRUPTED = 3, 130
+
+
+def command(*arguments: str, limit: int | None = None) -> list[str]:
+    """xnorflow as a process; limit: bytes that a file may have, so that larger ones fail like a full disk."""
+    code = "import sys; from xnorflow.cli import main; sys.exit(main(sys.argv[1:]))"
+    if limit is not None:
+        code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); {code}"
+    return [sys.executable, "-c", code, *arguments]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Until the process has written `path`; its own end is a failure."""
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_training_stops_in_one_line_and_goes_on(sent: signal.Signals, tmp_path: Path) -> None:
+    arguments = command("train", "digits", "--out", "run", "--epochs", "2000")
+    with subprocess.Popen(arguments, cwd=tmp_path, text=True, stdout=-1, stderr=-1, start_new_session=True) as process:
+        wait_for(tmp_path / "run" / "checkpoint.safetensors", process)
+        process.send_signal(sent)
+        printed, complained = process.communicate(timeout=120)
+    assert (process.returncode, printed) == (INTERRUPTED, "")
+    last = complained.splitlines()[-1]
+    assert last.startswith("xnorflow: error: training interrupted")
+    assert "--resume" in last
+    assert "Traceback" not in complained
+    epochs = [json.loads(line)["epoch"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert epochs == list(range(1, len(epochs) + 1))
+
+
+def test_an_interrupt_anywhere_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], network_file: Path
+) -> None:
+    from xnorflow import flow
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow, "inspect_file", interrupted)
+    assert main(["inspect", str(network_file)]) == INTERRUPTED
+    assert capsys.readouterr().err == "xnorflow: error: interrupted; what was written before is intact\n"
+
+
+@pytest.mark.parametrize("limit", [0, 100, 5000])
+def test_a_full_disk_leaves_the_earlier_design(limit: int, network_file: Path, tmp_path: Path) -> None:
+    arguments = ("generate", str(network_file), "--out", str(tmp_path / "design"))
+    assert main(arguments) == 0
+    earlier = contents(tmp_path)
+    small = command(*arguments, "--fps", "1000000", limit=limit)
+    done = subprocess.run(small, cwd=tmp_path, text=True, capture_output=True)
+    assert (done.returncode, done.stdout) == (DATA, "")
+    assert done.stderr == "xnorflow: error: File too large\n"
+    assert contents(tmp_path) == earlier
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_without_permission_is_one_line(
+    network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["generate", str(network_file), "--out", str(tmp_path / "file" / "design")]) == DATA
+    assert capsys.readouterr().err == f"xnorflow: error: Not a directory: {tmp_path / 'file'}\n"
