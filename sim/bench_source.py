@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .interface import Interface, Stream
 
-__all__ = ["BENCH_PORTS", "bench_main", "render_bench"]
+__all__ = ["BENCH_PORTS", "bench_main", "render_bench", "render_makefile"]
 
 # What cocotb sees of the bench.
 BENCH_PORTS = (
@@ -21,29 +21,41 @@ _LOGGED = 4  # differing beats that each checker writes down; it counts all of t
 
 def render_bench(interface: Interface, *, capacity: int) -> str:
     """The bench's SystemVerilog; capacity: frames its memories hold unless CAPACITY is overridden."""
-    environment = Environment(
-        loader=PackageLoader("xnorflow.sim", "bench"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Verilog, not HTML
-    )
     result = Stream("result", "result", 1, 1, interface.result_width + 1, interface.result_width + 1)
     long_stall = 1 << min(16, math.ceil(math.log2(2 * interface.bound + 8)))
-    return environment.get_template("bench.sv.j2").render(
-        version=metadata.version("xnorflow"),
-        module=interface.module,
-        input=interface.input,
-        checked=[result, *interface.taps],
-        result_width=interface.result_width,
-        capacity=capacity,
-        logged=_LOGGED,
-        long_stall=long_stall,
-        watchdog=4 * (interface.cycles + interface.input.beats) + 4 * long_stall + 1000,
-        drain=2 * interface.bound + 64,
+    return (
+        _templates()
+        .get_template("bench.sv.j2")
+        .render(
+            version=metadata.version("xnorflow"),
+            module=interface.module,
+            input=interface.input,
+            checked=[result, *interface.taps],
+            result_width=interface.result_width,
+            capacity=capacity,
+            logged=_LOGGED,
+            long_stall=long_stall,
+            watchdog=4 * (interface.cycles + interface.input.beats) + 4 * long_stall + 1000,
+            drain=2 * interface.bound + 64,
+        )
     )
+
+
+def render_makefile(*, images: int) -> str:
+    """The Makefile that runs the bench with Verilator alone, over that many frames."""
+    return _templates().get_template("Makefile.j2").render(images=images)
 
 
 def bench_main() -> Path:
     """The C++ main program that runs the bench without cocotb."""
     return Path(__file__).parent / "bench" / "main.cpp"
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("xnorflow.sim", "bench"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Verilog and make, not HTML
+    )

@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
     std::printf("%s: %llu images, %llu mismatches%s, %llu cycles", pass ? "PASS" : "FAIL",
                 static_cast<unsigned long long>(images), static_cast<unsigned long long>(top->mismatches),
                 top->hang ? ", the accelerator hangs" : "", static_cast<unsigned long long>(top->cycle));
-    if (context->commandArgsPlusMatch("quick").empty())
+    if (std::string(context->commandArgsPlusMatch("quick")).empty())
         std::printf(", %.6f s, %.1f kcycles/s", seconds.count(), 1e-3 * top->cycle / seconds.count());
     std::printf("\n");
     top->final();
