@@ -1,0 +1,111 @@
+"""Whole accelerators of small networks equal the golden model, at the bound of the cycle model and under stalls."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.back import verilog
+from farm import Farm
+from random_networks import random_network
+
+from xnorflow.compiler import golden
+from xnorflow.compiler.cycles import initiation_interval
+from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount
+from xnorflow.compiler.ir import Encoding, IntegerNetwork
+from xnorflow.errors import UsageError
+from xnorflow.hdl.accelerator import Accelerator, Results
+from xnorflow.hdl.axi import OutputAdapter
+from xnorflow.hdl.stream import pack_frame
+from xnorflow.sim.component import run_bench
+
+FRAMES = 24
+WARM_UP = 4  # frames that fill the pipeline
+
+PIXELS = (8, Encoding.UNSIGNED)
+
+
+def folding(lanes: int, *folds: tuple[int, int]) -> Folding:
+    layers = {f"dense{n}": LayerFold(pe, simd) for n, (pe, simd) in enumerate(folds)}
+    return Folding(layers, lanes)
+
+
+DESIGNS: dict[str, tuple[IntegerNetwork, Folding, Results]] = {
+    "divides": (random_network([32, 16, 12, 10], seed=1), folding(1, (4, 8), (3, 8), (5, 4)), Results.SCORES),
+    "ragged": (
+        random_network([20, 11, 9, 10], PIXELS, (4, Encoding.UNSIGNED), seed=2),
+        folding(3, (4, 6), (2, 3), (4, 5)),
+        Results.SCORES,
+    ),
+    "unfolded": (random_network([6, 5], PIXELS, seed=3), folding(5, (5, 6)), Results.SCORES),
+    "class_only": (
+        random_network([30, 20, 7], (2, Encoding.BIPOLAR), (2, Encoding.BIPOLAR), seed=4),
+        folding(7, (3, 7), (12, 6)),
+        Results.CLASS,
+    ),
+    "output_bound": (random_network([9, 9, 9], seed=5), folding(1, (9, 9), (9, 9)), Results.SCORES),
+}
+
+
+def case_of(network: IntegerNetwork, folds: Folding, results: Results) -> dict[str, object]:
+    rng = np.random.default_rng(6)
+    source = network.input.type
+    codes = rng.integers(0, source.max_code + 1, (FRAMES, *source.shape), dtype=np.uint8)
+    codes[:2] = np.array([[0], [source.max_code]])
+    trace = golden.run(network, codes)
+    score_bits = Accelerator(network, folds).score_params.score_bits
+    output = OutputAdapter(len(network.class_names), score_bits if results is Results.SCORES else None)
+    lanes = folds.layers["dense0"].simd
+    answers = zip(trace.classes.tolist(), trace.scores.tolist(), strict=True)
+    return {
+        "sources": {"s_axis": [pack_frame(frame.tolist(), lanes, source.bits) for frame in codes]},
+        "sinks": {"m_axis": [output.reference(winner, scores) for winner, scores in answers]},
+        "frame_beats": 1,
+        "bound": initiation_interval(network, folds),
+        "warm_up": WARM_UP,
+    }
+
+
+def prefixed(prefix: str, network: IntegerNetwork, folds: Folding, results: Results) -> Accelerator:
+    """The accelerator with `prefix_` before every name: the memory files of a farm lie in one folder."""
+    nodes = tuple(
+        replace(node, name=f"{prefix}_{node.name}", inputs=tuple(f"{prefix}_{name}" for name in node.inputs))
+        for node in network.nodes
+    )
+    layers = {f"{prefix}_{name}": fold for name, fold in folds.layers.items()}
+    return Accelerator(IntegerNetwork(nodes, network.class_names), Folding(layers, folds.score_lanes), results=results)
+
+
+@pytest.mark.parametrize("names", [("divides", "unfolded", "output_bound"), ("ragged", "class_only")], ids=str)
+def test_equals_the_golden_model(names: tuple[str, ...], tmp_path: Path) -> None:
+    cases = tmp_path / "cases.json"
+    cases.write_text(json.dumps({name: case_of(*DESIGNS[name]) for name in names}))
+    parts = {name: prefixed(name, *DESIGNS[name]) for name in names}
+    memories = {file: text for part in parts.values() for file, text in part.memories.items()}
+    parameters = {"cases": str(cases)}
+    run_bench(Farm(parts), "bench_streams", build_dir=tmp_path, name="farm", parameters=parameters, memories=memories)
+
+
+def test_verilog_names_parts_and_taps() -> None:
+    network, folds, _ = DESIGNS["ragged"]
+    text = verilog.convert(Accelerator(network, folds), name="accelerator", emit_src=False, strip_internal_attrs=True)
+    top = text[text.index("module accelerator(") :].partition("endmodule")[0]
+    for part in ("input_adapter", "dense0", "dense0_to_dense1", "dense1", "dense1_to_dense2", "dense2", "scores",
+                 "dense2_to_scores", "output_adapter"):  # fmt: skip
+        assert f" {part} (" in top
+    assert "wire [15:0] act0_payload;" in top  # 4 codes of 4 bits
+    assert all(f"wire {tap}_{port};" in top for tap in ("act0", "act1", "scores") for port in ("valid", "ready"))
+    assert "U$" not in text  # no nameless submodule
+
+
+def test_popcount_and_memory_kinds_reach_the_engines() -> None:
+    network = DESIGNS["divides"][0]
+    layers = {"dense0": LayerFold(4, 8, Memory.LUT), "dense1": LayerFold(3, 8), "dense2": LayerFold(5, 4)}
+    text = verilog.convert(Accelerator(network, Folding(layers, popcount=Popcount.LUT6)), emit_src=False)
+    assert "LUT6_2" in text and '.STYLE("lut")' in text
+
+
+def test_a_folding_for_another_network_is_refused() -> None:
+    with pytest.raises(UsageError, match="no folding for layer 'dense2'"):
+        Accelerator(DESIGNS["divides"][0], folding(1, (4, 8), (3, 8)))
