@@ -33,6 +33,8 @@ __all__ = [
 
 EncodingName = Literal["bipolar", "unsigned"]
 
+_MINUS_ONE = torch.tensor(-1.0)  # of no dimension: it takes the other operand's type and device
+
 
 def check_bits(bits: int, what: str) -> None:
     """UsageError unless `bits` is a whole number from 1 to 8, the code widths of the integer network."""
@@ -43,12 +45,12 @@ def check_bits(bits: int, what: str) -> None:
 def _plus_minus(x: Tensor, bound: Tensor | float) -> Tensor:
     """+1 where x >= bound, else -1, in x's dtype.
 
-    A comparison that writes floats and two passes in place: 20 times faster on a CPU than torch.where, and right for
-    -0.0, which the sign bit alone would take for negative.
+    A comparison that writes floats and one pass for 2b - 1: many times faster on a CPU than torch.where, and right
+    for -0.0, which the sign bit alone would take for negative.
     """
     out = torch.empty_like(x)
     torch.ge(x, bound, out=out)
-    return out.mul_(2).sub_(1)
+    return torch.add(_MINUS_ONE, out, alpha=2, out=out)
 
 
 class _SignIdentity(torch.autograd.Function):
