@@ -76,8 +76,10 @@ def compare_with_module(
 
     Scores: where a ScoreNorm makes the outputs, each output equals the integer score up to the module's scale,
     exactly; otherwise (floats that are rounded differently) each pair of classes must be in the same order. Classes:
-    the first largest. Raises UsageError if the network does not have the module's layers.
+    the first largest. Raises UsageError if the network does not have the module's layers or the samples do not fit.
     """
+    if raw_inputs.shape[1:] != network.input.type.shape or not len(raw_inputs):
+        raise UsageError(f"samples must have shape (B, *{network.input.type.shape}), not {raw_inputs.shape}")
     chain = trace(module)
     check_same_layers(network, chain)
     canonical = Canonical(chain)

@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 
 __all__ = [
     "AccType",
@@ -106,9 +106,11 @@ class InputTransform:
     hi: float
 
     def codes(self, raw: NDArray[np.generic], bits: int) -> Codes:
-        """Codes of the raw samples (any shape and real dtype), uint8 of the same shape."""
+        """Codes of the raw samples (any shape and real dtype), uint8 of the same shape; DataError if one is NaN."""
         levels = (1 << bits) - 1
         scaled = (raw.astype(np.float64) - self.lo) * levels / (self.hi - self.lo) + 0.5
+        if raw.dtype.kind == "f" and np.isnan(scaled).any():
+            raise DataError("a raw sample holds NaN, which has no code")
         return np.clip(np.floor(scaled), 0, levels).astype(np.uint8)
 
 

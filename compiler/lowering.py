@@ -56,7 +56,7 @@ def compile_module(
 
     Raises UnsupportedLayerError that lists all layers without an integer form, UsageError for everything else.
     """
-    example = torch.tensor(example_input) if isinstance(example_input, np.ndarray) else example_input
+    example = example_input if isinstance(example_input, Tensor) else torch.tensor(np.asarray(example_input))
     if example.dim() < 2 or example.numel() == 0:
         raise UsageError(f"example_input must be samples (B, *shape), not of shape {tuple(example.shape)}")
     chain = trace(module)

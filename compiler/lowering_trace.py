@@ -123,13 +123,12 @@ def trace(module: nn.Module) -> Chain:
     """
     if not isinstance(module, nn.Module):
         raise UsageError(f"a torch.nn.Module can be compiled, not {type(module).__name__}")
-    twin = copy.deepcopy(module).to("cpu", torch.float32).eval()
     tracer = Tracer()
     try:
-        graph = tracer.trace(twin)
+        graph = tracer.trace(copy.deepcopy(module).to("cpu", torch.float32).eval())
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # whatever forward() does with proxies
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"torch.fx cannot trace {type(module).__name__}: {reason}") from error
+        raise UsageError(f"{type(module).__name__} cannot be copied and traced by torch.fx: {reason}") from error
     traced = fx.GraphModule(tracer.root, graph)
     problems = [f"{title(traced, node)} {reason}" for node, reason in unsupported(traced)]
     if not problems:

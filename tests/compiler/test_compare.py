@@ -32,6 +32,18 @@ def test_every_number_is_compared_and_none_differs(batch: int):
     assert comparison.disagreements == comparison.plain_differences == 0
 
 
+def test_scores_are_compared_up_to_their_common_divisor():
+    module = mlp((20, 9, 4))
+    with torch.no_grad():
+        module.head.weight.fill_(0.5)
+        module.head.bias.zero_()
+        module.head.running_mean.zero_()
+        module.head.running_var.fill_(1.0)
+    network = compile_module(module, RAW)
+    assert network.scores.multiplier.tolist() == [1, 1, 1, 1]
+    assert compare_with_module(network, module, RAW).by_layer["scores"] == LayerComparison(280, 0)
+
+
 @pytest.mark.parametrize("head", [nn.BatchNorm1d, BatchNorm1d, None])
 def test_outputs_in_floats_are_compared_pair_by_pair(head: Any):
     module = mlp((20, 9, 4), InputQuantizer(8, "unsigned"), lambda: QuantReLU(3, 0.4), head=head)
@@ -80,6 +92,13 @@ def test_a_wrong_input_transform_is_found():
     shifted = replace(network.input.transform, lo=100.0)
     comparison = compare_with_module(changed(network, "inputs", transform=shifted), module, RAW)
     assert comparison.by_layer["inputs"].disagreements > 0
+
+
+@pytest.mark.parametrize("raw", [RAW[:0], RAW[:, :19], RAW[0]])
+def test_samples_that_do_not_fit_are_refused(raw: np.ndarray):
+    module = mlp((20, 9, 4))
+    with pytest.raises(UsageError, match=r"samples must have shape \(B, \*\(20,\)\), not"):
+        compare_with_module(compile_module(module, RAW), module, raw)
 
 
 def test_another_module_is_refused():

@@ -101,6 +101,20 @@ def test_score_norm_gives_the_modules_scores_up_to_one_factor():
     assert np.gcd.reduce(everything) == 1
 
 
+def test_scores_have_no_common_divisor():
+    module = mlp((6, 4, 3))
+    with torch.no_grad():
+        module.head.weight.fill_(0.5)
+        module.head.bias.zero_()
+        module.head.running_mean.copy_(torch.tensor([0.0, 2.0, -2.0]))
+        module.head.running_var.fill_(1.0)
+        module.head.eps = 0.0
+    multiplier, offset, _ = module.head.integer_affine()
+    assert multiplier[0] > 1
+    scores = compile_module(module, np.zeros((1, 6), np.uint8)).scores
+    assert scores.multiplier.tolist() == [1, 1, 1] and scores.offset.tolist() == [0, -2, 2]
+
+
 def test_scores_keep_ties_between_classes():
     module = mlp((6, 4, 3), head=nn.BatchNorm1d, seed=1)
     with torch.no_grad():
@@ -200,6 +214,7 @@ def test_without_a_quantizer_plus_and_minus_one_is_a_one_bit_input():
     raw = every_input(8, 2).astype(np.float64) * 2 - 1
     network = compile_module(headless(), raw)
     assert network.input.type == CodeType((8,), 1, Encoding.BIPOLAR)
+    assert network.input.transform == InputTransform(-1.0, 1.0)
     assert np.array_equal(network.input.type.values(network.input_codes(raw)), raw)
 
 

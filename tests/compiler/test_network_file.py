@@ -128,12 +128,15 @@ def test_an_invalid_network_is_not_written(tmp_path: Path):
 
 def test_every_single_flipped_bit_is_refused():
     content = network_bytes(small())
+    data_size = len(parts(content)[2])
     for position in range(8 * len(content)):
         damaged = bytearray(content)
         damaged[position // 8] ^= 1 << position % 8
         with pytest.raises(NetworkFileError) as caught:
             parse(bytes(damaged))
         assert "\n" not in str(caught.value)
+        if position // 8 >= len(content) - data_size:
+            assert str(caught.value) == "damaged: content and SHA-256 do not agree"
 
 
 def test_every_truncation_and_every_appended_byte_is_refused():

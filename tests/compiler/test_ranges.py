@@ -41,6 +41,12 @@ def test_a_neuron_that_is_always_zero_has_one_value():
     assert (ranges.lo[0], ranges.hi[0], ranges.counts[0]) == (0, 0, 1)
 
 
+def test_weights_of_one_magnitude_widen_the_step():
+    codes = np.array([[0, 3, 0], [0, 3, 1]], np.uint8)  # 2-bit bipolar: -3, 3, -3 and -3, 3, -1
+    ranges = row_ranges(Weights(codes, 2, Encoding.BIPOLAR), CodeType((3,), 1, Encoding.BIPOLAR))
+    assert ranges.step.tolist() == [6, 2] and ranges.counts.tolist() == [4, 8]
+
+
 @pytest.mark.parametrize(("encoding", "lo", "step"), [(Encoding.BIPOLAR, -784, 2), (Encoding.UNSIGNED, -784, 1)])
 def test_bipolar_inputs_step_by_two(encoding: Encoding, lo: int, step: int):
     ranges = row_ranges(Weights(np.zeros((1, 784), np.uint8), 1, Encoding.BIPOLAR), CodeType((784,), 1, encoding))

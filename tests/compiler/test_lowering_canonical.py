@@ -1,0 +1,72 @@
+import torch
+from modules import mlp
+from torch import nn
+
+from xnorflow.compiler.lowering_canonical import Canonical
+from xnorflow.compiler.lowering_trace import trace
+from xnorflow.train.layers import BatchNorm1d, QuantLinear
+from xnorflow.train.quantizers import BinaryWeights
+
+
+def test_the_layout_of_the_accumulators_does_not_matter():
+    chain = trace(mlp((200, 61, 2), norm=nn.BatchNorm1d))
+    canonical = Canonical(chain)
+    layer = chain.layers[0]
+    norm = layer.epilogue[0]
+    expanded = torch.arange(-200.0, 201.0, 2.0)[:, None].expand(-1, 61)
+    columns = expanded.contiguous().T.contiguous().T
+    canonical.outputs(layer, expanded.contiguous())
+    expected = canonical.env[norm]
+    for acc in (expanded, columns):
+        assert not acc.is_contiguous()
+        canonical.outputs(layer, acc)
+        assert torch.equal(canonical.env[norm], expected)
+
+
+def test_each_row_is_evaluated_alike_in_every_batch():
+    chain = trace(mlp((200, 61, 2), norm=nn.BatchNorm1d))
+    canonical = Canonical(chain)
+    acc = torch.randint(-200, 201, (97, 61))
+    norm = chain.layers[0].epilogue[0]
+    canonical.outputs(chain.layers[0], acc)
+    together = canonical.env[norm]
+    for row in range(97):
+        canonical.outputs(chain.layers[0], acc[row : row + 1])
+        assert torch.equal(canonical.env[norm][0], together[row])
+
+
+def test_a_bias_is_added_to_the_finished_accumulator():
+    torch.manual_seed(0)
+    layer = QuantLinear(4000, 16, weight=BinaryWeights(), bias=True)
+    nn.init.normal_(layer.bias)
+    chain = trace(nn.Sequential(layer))
+    canonical = Canonical(chain)
+    raw = torch.randint(0, 2, (8, 4000)) * 2.0 - 1
+    node = chain.layers[0].dot_node
+    outputs = canonical.everything(raw, [node])[node]
+    exact = raw.long() @ (2 * layer.weight_quantizer.codes(layer.weight).long() - 1).T
+    assert torch.equal(canonical.accumulators["fc0"], exact.float())
+    assert torch.equal(outputs, exact.float() + layer.bias)
+    assert torch.equal(canonical.outputs(chain.layers[0], exact), outputs)
+
+
+def test_everything_is_the_sum_of_its_layers():
+    module = mlp((20, 9, 7, 3))
+    chain = trace(module)
+    canonical = Canonical(chain)
+    ends = [layer.end for layer in chain.layers]
+    tensors = canonical.everything(torch.randint(0, 256, (5, 20)), ends)
+    for layer in chain.layers:
+        acc = canonical.accumulators[layer.name]
+        assert torch.equal(canonical.outputs(layer, acc), tensors[layer.end])
+
+
+def test_double_is_what_float32_rounds():
+    chain = trace(mlp((20, 9, 3), head=BatchNorm1d))
+    layer = chain.layers[-1]
+    acc = torch.arange(-9.0, 10.0, 2.0)[:, None].expand(-1, 3)
+    exact, rounded = Canonical(chain, double=True).outputs(layer, acc), Canonical(chain).outputs(layer, acc)
+    assert exact.dtype == torch.float64 and rounded.dtype == torch.float32
+    assert not torch.equal(exact, rounded.double())
+    assert torch.allclose(exact, rounded.double(), rtol=1e-5, atol=1e-5)
+    assert chain.module.head.weight.dtype == torch.float32
