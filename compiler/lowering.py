@@ -87,11 +87,12 @@ def check_example(chain: Chain, canonical: Canonical, example: Tensor) -> None:
         raise UsageError(f"the module does not run on example_input {tuple(example.shape)}: {reason}") from error
     samples = min(TRIED, len(example))
     for layer in chain.layers:
-        shape = tuple(canonical.accumulators[layer.name].shape)
-        if shape != (samples, layer.dot.out_features):
-            raise UnsupportedLayerError(
-                f"{layer.dot_node.target} yields shape {shape} for {samples} samples; only (B, N) has an integer form"
-            )
+        for node in (layer.dot_node, *layer.epilogue):
+            shape = tuple(canonical.env[node].shape)
+            if shape != (samples, layer.dot.out_features):
+                raise UnsupportedLayerError(
+                    f"{node.target} yields shape {shape} for {samples} samples; only (B, N) has an integer form"
+                )
 
 
 def input_node(chain: Chain, example: Tensor) -> Input:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from .lowering_trace import Chain, Layer
+from .lowering_trace import Chain, Layer, Role, role_of
 
 __all__ = ["Canonical"]
 
@@ -37,8 +37,11 @@ class Canonical(fx.Interpreter):
         """What `layer` makes of accumulators (B, N): values of its codes, or the module's outputs."""
         with torch.no_grad():
             self.env = {layer.dot_node: self.biased(layer, acc.to(self.dtype).contiguous())}
-            for node in layer.epilogue:
-                self.env[node] = self.run_node(node)
+            before = layer.dot_node
+            for node in layer.epilogue:  # a view of (B, N) is that itself, and its sizes may come from elsewhere
+                is_view = node.op != "call_module" and role_of(self.chain.module, node) is Role.SHAPE
+                self.env[node] = self.env[before] if is_view and node.target != "float" else self.run_node(node)
+                before = node
             result: Tensor = self.env[layer.end]
             return result
 
@@ -54,9 +57,9 @@ class Canonical(fx.Interpreter):
             return {node: self.env[node] for node in wanted}
 
     def run_node(self, n: fx.Node) -> Any:
-        """The value of a node, contiguous. Parameters that stand elsewhere in the graph are fetched on the way."""
+        """The value of a node, contiguous. Constants that stand elsewhere in the graph are computed on the way."""
         for source in n.all_input_nodes:
-            if source.op == "get_attr" and source not in self.env:
+            if source not in self.env:
                 self.env[source] = self.run_node(source)
         if n in self.dots:
             return self.multiply(self.dots[n], self.env[n.all_input_nodes[0]])

@@ -275,7 +275,7 @@ def chain_of(traced: fx.GraphModule) -> Chain:
         if role is Role.DOT:
             spans.append([node])
             behind_codes = False
-        elif not behind_codes and node.op != "output":  # parameters and sizes between belong to the epilogue as well
+        elif node in data and not behind_codes:
             spans[-1].append(node)
             behind_codes = role is Role.CODES
     taken = {"inputs", "scores"}

@@ -173,8 +173,9 @@ class Scaled(nn.Module):
                 bias.copy_(torch.round(8 * torch.randn(len(bias))) / 8)
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = self.scale
-        x = self.act1((self.fc1(x) * self.gain - 0.7).div(scale + 1) * 2)
+        samples, scale = x.shape[0], self.scale + 0
+        x = self.fc1(x).view(samples, -1)
+        x = self.act1((x * self.gain - 0.7).div(scale + 1) * 2)
         return self.fc2(x) * scale + 3
 
 
@@ -235,6 +236,19 @@ def test_an_example_that_does_not_fit_is_refused(example: np.ndarray, complaint:
     with pytest.raises(UsageError, match=complaint) as caught:
         compile_module(mlp((8, 4, 2)), example)
     assert "\n" not in str(caught.value)
+
+
+def test_a_view_that_mixes_neurons_is_refused():
+    class Regrouped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.norm, self.act, self.fc2 = BinaryLinear(4, 4), BatchNorm1d(2), Sign(), BinaryLinear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc2(self.act(self.norm(self.fc1(x).view(-1, 2))))
+
+    with pytest.raises(UnsupportedLayerError, match=r"view yields shape \(6, 2\) for 3 samples"):
+        compile_module(Regrouped(), np.ones((3, 4)))
 
 
 def test_a_dot_product_along_another_axis_is_refused():
