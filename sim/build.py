@@ -62,6 +62,8 @@ def build_model(
     include tracing. What the tools print is kept in folder/build.log. Raises ToolError with the first error line.
     """
     folder = folder.resolve()  # the tools run inside it
+    if re.search(r"\s", str(folder)):
+        raise ToolError(f"make cannot build in a folder with a space in its path: {folder}; choose another one")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
     log.unlink(missing_ok=True)
@@ -74,7 +76,7 @@ def build_model(
     run(
         [
             str(verilator.path),
-            *("--cc", "--exe", "--Mdir", str(folder), "--top-module", top, "--prefix", _PREFIX, "-o", top),
+            *("--cc", "--exe", "--Mdir", ".", "--top-module", top, "--prefix", _PREFIX, "-o", top),
             *("--timescale-override", "1ns/1ps", "-Wno-fatal", *(("--trace",) if waves else ())),
             *arguments,
             *(f"-G{name}={value}" for name, value in (parameters or {}).items()),
@@ -89,7 +91,7 @@ def build_model(
         for item in shared.iterdir():
             shutil.copyfile(item, folder / item.name)
     jobs = min(4, os.cpu_count() or 1)
-    run(["make", "-C", str(folder), "-f", f"{_PREFIX}.mk", f"-j{jobs}", *variables], "the C++ build")
+    run(["make", "-f", f"{_PREFIX}.mk", f"-j{jobs}", *variables], "the C++ build")
     if shared is not None and not shared.is_dir():
         _share(folder, shared)
     return folder / top
@@ -99,7 +101,7 @@ def first_error(log: Path) -> str:
     """The first line of a build log that reports an error, without leading marks; else its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     for line in lines:
-        if line.startswith("%Error") or re.search(r"\b(fatal )?error:", line):
+        if line.startswith("%Error") or re.search(r"\berror:| \*\*\* ", line):
             return line.lstrip("%")
     return lines[-1] if lines else "no output"
 

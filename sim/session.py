@@ -72,12 +72,16 @@ class Speed:
 class BenchSession:
     """A design with its vectors, in DESIGN/sim: `run/` is where simulations run, `build-*/` the models.
 
-    raw: samples (B, *input shape). Raises UsageError for an empty batch, DataError for another shape.
+    raw: samples (B, *input shape). Raises UsageError for an empty batch or missing files of the design, DataError
+    for another shape.
     """
 
     def __init__(self, design: Design, verilator: VerilatorInfo, raw: NDArray[np.generic]) -> None:
         if not len(raw):
             raise UsageError("no image to simulate: give at least one")
+        missing = [name for name in design.manifest.files if not (design.path / name).is_file()]
+        if missing:  # Verilator would go on with a memory full of zeros
+            raise UsageError(f"{design.path} lacks {', '.join(missing)}; generate it anew")
         self.design = design
         self.interface = Interface.of(design.manifest)
         self.folder = design.path / "sim"
