@@ -12,6 +12,7 @@ Sources: BinaryConnect (Courbariaux, Bengio, David 2015, arXiv 1511.00363) for t
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, cast
 
 import torch
@@ -42,27 +43,41 @@ def check_bits(bits: int, what: str) -> None:
         raise UsageError(f"{what} must be a whole number from 1 to 8, not {bits!r}")
 
 
-def _plus_minus(x: Tensor, bound: Tensor | float) -> Tensor:
-    """+1 where x >= bound, else -1, in x's dtype.
+def _plus_minus(x: Tensor, bound: Tensor | float, out: Tensor | None = None) -> Tensor:
+    """+1 where x >= bound, else -1, in x's dtype; into `out` if given.
 
     A comparison that writes floats and one pass for 2b - 1: many times faster on a CPU than torch.where, and right
     for -0.0, which the sign bit alone would take for negative.
     """
-    out = torch.empty_like(x)
+    out = torch.empty_like(x) if out is None else out
     torch.ge(x, bound, out=out)
     return torch.add(_MINUS_ONE, out, alpha=2, out=out)
 
 
 class _SignIdentity(torch.autograd.Function):
-    """sign(w) forward, the gradient unchanged backward: BinaryConnect's rule for weights, which are clipped anyway."""
+    """sign(w) forward, the gradient unchanged backward: BinaryConnect's rule for weights, which are clipped anyway.
+
+    spare: at most one buffer, which forward takes and backward, when it has no more use for it, puts back: fresh
+    memory of a weight matrix's size costs more in page faults than the sign itself. A second forward before the first
+    backward finds no spare and takes fresh memory; a graph that is retained and run again after a later forward is
+    refused by autograd, because the output shares the buffer's version counter.
+    """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, stochastic: bool) -> Tensor:
-        return _plus_minus(weight, torch.empty_like(weight).uniform_(-1, 1) if stochastic else 0.0)
+    def forward(ctx: Any, weight: Tensor, stochastic: bool, spare: list[Tensor]) -> Tensor:
+        buffer = spare.pop() if spare else None
+        if buffer is None or (buffer.shape, buffer.dtype, buffer.device) != (weight.shape, weight.dtype, weight.device):
+            buffer = torch.empty_like(weight)
+        ctx.buffer, ctx.spare = buffer, spare
+        _plus_minus(weight, torch.empty_like(weight).uniform_(-1, 1) if stochastic else 0.0, buffer)
+        return buffer.detach()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradients[0], None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        if ctx.buffer is not None:
+            ctx.spare[:] = [ctx.buffer]
+            ctx.buffer = None
+        return gradients[0], None, None
 
 
 class _BipolarIdentity(torch.autograd.Function):
@@ -117,13 +132,20 @@ def _pass_between(gradient: Tensor, x: Tensor, lo: float, hi: float) -> Tensor:
     hardtanh's backward is one fused pass where a mask takes three, but it leaves the bounds out; so they are moved
     outward to the next number of x's type.
     """
-    bounds = torch.tensor([lo, hi], dtype=x.dtype)
-    away = torch.tensor([-torch.inf, torch.inf], dtype=x.dtype)
-    below, above = torch.nextafter(bounds, away).tolist()
-    return cast(Tensor, torch.ops.aten.hardtanh_backward(gradient, x, below, above))
+    return cast(Tensor, torch.ops.aten.hardtanh_backward(gradient, x, *_outward(lo, hi, x.dtype)))
 
 
-_sign_identity: Callable[[Tensor, bool], Tensor] = _SignIdentity.apply  # typed names for torch's untyped apply
+@cache
+def _outward(lo: float, hi: float, dtype: torch.dtype) -> tuple[float, float]:
+    """The numbers of that type just below lo and just above hi."""
+    away = torch.tensor([-torch.inf, torch.inf], dtype=dtype)
+    below, above = torch.nextafter(torch.tensor([lo, hi], dtype=dtype), away).tolist()
+    return below, above
+
+
+_sign_identity: Callable[[Tensor, bool, list[Tensor]], Tensor] = (
+    _SignIdentity.apply
+)  # typed names for torch's untyped apply
 _bipolar_identity: Callable[[Tensor, int], Tensor] = _BipolarIdentity.apply
 _sign_clipped: Callable[[Tensor, bool], Tensor] = _SignClipped.apply
 _quantized_relu: Callable[[Tensor, float, int], Tensor] = _QuantizedReLU.apply
@@ -182,10 +204,11 @@ class BinaryWeights(WeightQuantizer):
         self.bits = 1
         self.encoding = "bipolar"
         self.stochastic = stochastic
+        self._spare: list[Tensor] = []
 
     def forward(self, weight: Tensor) -> Tensor:
         """-1/+1 of the weight's shape and dtype."""
-        return _sign_identity(weight, self.stochastic and self.training)
+        return _sign_identity(weight, self.stochastic and self.training, self._spare)
 
     def codes(self, weight: Tensor) -> Tensor:
         """1 where the weight is >= 0, else 0."""

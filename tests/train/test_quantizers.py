@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xnorflow.errors import UnsupportedLayerError, UsageError
+from xnorflow.train.layers import BinaryLinear
 from xnorflow.train.quantizers import (
     BinaryWeights,
     BipolarWeights,
@@ -122,12 +123,49 @@ def test_bipolar_gradient_is_the_slope_of_the_staircase():
 
 def test_a_second_forward_before_backward_leaves_the_first_intact():
     weight = torch.tensor([0.5, -0.5], requires_grad=True)
-    first = BinaryWeights()(weight)
+    quantizer = BinaryWeights()
+    quantizer(weight).sum().backward()  # there is a spare buffer now
+    first = quantizer(weight)
     with torch.no_grad():
         weight.neg_()
-    second = BinaryWeights()(weight)
+    second = quantizer(weight)
     assert first.tolist() == [1.0, -1.0]
     assert second.tolist() == [-1.0, 1.0]
+
+
+def test_a_buffer_is_used_again_after_backward_and_only_then():
+    layer = BinaryLinear(6, 4)
+    x = torch.ones(2, 6)
+
+    def address():
+        return layer.weight_quantizer(layer.weight).data_ptr()
+
+    one = layer.weight_quantizer(layer.weight)
+    assert address() != one.data_ptr()
+    torch.nn.functional.linear(x, one).sum().backward()
+    assert address() == one.data_ptr()
+    assert address() != one.data_ptr()
+
+
+def test_a_retained_graph_is_refused_once_its_buffer_holds_other_signs():
+    layer = BinaryLinear(6, 4)
+    x = torch.ones(2, 6, requires_grad=True)
+    total = layer(x).sum()
+    total.backward(retain_graph=True)
+    total.backward(retain_graph=True)  # nothing in between: as good as the first time
+    assert torch.equal(x.grad, 2 * torch.where(layer.weight >= 0, 1.0, -1.0).sum(0).expand(2, 6))
+    layer(x)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
+
+
+def test_a_quantizer_shared_by_layers_of_different_shapes_stays_right():
+    quantizer = BinaryWeights()
+    for shape in ((3, 4), (5, 2), (3, 4)):
+        weight = torch.randn(shape, requires_grad=True)
+        quantized = quantizer(weight)
+        assert torch.equal(quantized, torch.where(weight >= 0, 1.0, -1.0))
+        quantized.sum().backward()
 
 
 @pytest.mark.parametrize("bits", [0, 9, -1, 1.5, True])
