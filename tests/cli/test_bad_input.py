@@ -75,7 +75,7 @@ CASES = [
     ("generate good.safetensors --folding slip.yaml", USAGE, "score_lanes"),
     ("generate good.safetensors --folding nowhere.yaml", USAGE, "nowhere.yaml"),
     ("generate good.safetensors --fps 0", USAGE, "positive"),
-    ("generate good.safetensors --fps 1e12", USAGE, "clock"),
+    ("generate good.safetensors --fps 1e12", USAGE, "100000000 Hz"),
     ("generate good.safetensors --fps 100 --folding slip.yaml", USAGE, "both"),
     ("generate cut.safetensors", NETWORK, "cut.safetensors"),
     ("simulate nowhere", USAGE, "nowhere"),
