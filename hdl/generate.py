@@ -73,7 +73,7 @@ def write_design(
 ) -> Design:
     """Write the design folder `out` (replaced in one step): the same input gives the same bytes.
 
-    rtl/ holds accelerator.v, the memory component that it instantiates and the memory files; sim_models/, for LUT6
+    rtl/ holds accelerator.v, the parts in plain Verilog that it instantiates and the memory files; sim_models/, for LUT6
     popcounts alone, what these primitives do; beside them lie folding.yaml, network.safetensors, instantiate.v and
     manifest.json. Raises UsageError for a folding that does not suit the
     network, HardwareError for a layer that cannot be built.
@@ -83,6 +83,8 @@ def write_design(
     with atomic_directory(out) as folder:
         atomic_write(folder / "rtl" / f"{TOP}.v", text)
         shutil.copyfile(OWN_VERILOG / "xnorflow_rom.v", folder / "rtl" / "xnorflow_rom.v")
+        if folding.popcount is Popcount.ADDERS:
+            shutil.copyfile(OWN_VERILOG / "xnorflow_popcount.v", folder / "rtl" / "xnorflow_popcount.v")
         if folding.popcount is Popcount.LUT6:
             atomic_write(folder / MODELS / LUT6_MODEL, (OWN_VERILOG / LUT6_MODEL).read_text())
         for name, content in accelerator.memories.items():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -68,24 +68,43 @@ class XnorPopcount(wiring.Component):
         return m
 
     def _adder_levels(self, m: Module) -> "list[_Level]":
-        agree = Signal(self._width)
-        m.d.comb += agree.eq(~(self.x ^ self.w))
+        """Slices of a power of two, counted by `xnorflow_popcount`, then pairs of sums.
 
-        def leaves(_: Terms) -> Terms:
-            return {0: [agree[k] for k in range(self._width)]}
+        All that lies before the first register is in the slices: a synthesis tool finds better adders for one sum of
+        many bits than for a tree of sums.
+        """
+        depth = (self._width - 1).bit_length()  # levels of a tree of pairs
+        sliced = -(-depth // self._stages) if self._stages else depth
+        size = 1 << sliced
 
-        def add_pairs(depth: int, terms: Terms) -> Terms:
+        def count_slices(_: Terms) -> Terms:
+            counts = []
+            for index, start in enumerate(range(0, self._width, size)):
+                width = min(size, self._width - start)
+                part = Signal(range(width + 1), name=f"slice_{index}")
+                m.submodules[f"slice_{index}"] = Instance(
+                    "xnorflow_popcount",
+                    p_WIDTH=width,
+                    p_COUNT_WIDTH=len(part),
+                    i_x=self.x[start : start + width],
+                    i_w=self.w[start : start + width],
+                    o_count=part,
+                )
+                counts.append(part)
+            return {0: counts}
+
+        def add_pairs(terms: Terms, *, level: int) -> Terms:
             sums = []
             for index, start in enumerate(range(0, len(terms[0]), 2)):
                 pair = terms[0][start : start + 2]
-                most = min(1 << depth, self._width - (index << depth))
-                total = Signal(range(most + 1), name=f"sum_{depth}_{index}")
+                most = min(size << level, self._width - index * (size << level))
+                total = Signal(range(most + 1), name=f"sum_{level}_{index}")
                 m.d.comb += total.eq(pair[0] + pair[1] if len(pair) == 2 else pair[0])
                 sums.append(total)
             return {0: sums}
 
-        depths = range(1, (self._width - 1).bit_length() + 1)
-        return [_Level(1, leaves), *(_Level(1, partial(add_pairs, depth)) for depth in depths)]
+        pairs = [_Level(1, partial(add_pairs, level=level)) for level in range(1, depth - sliced + 1)]
+        return [_Level(max(1, sliced), count_slices), *pairs]
 
     def _lut6_levels(self, m: Module) -> "list[_Level]":
         top = self._width.bit_length()

