@@ -1,0 +1,91 @@
+"""The whole road on a very small network, by the commands alone; what --json promises; what a disagreement does."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from xnorflow.cli import main
+
+NETWORK, HARDWARE = 4, 5
+QUICK = ["--epochs", "3", "--set", "model.hidden=[12]"]
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with run/, network.safetensors and design/, all by commands."""
+    folder = tmp_path_factory.mktemp("road")
+    assert main(["train", "digits", "--out", f"{folder}/run", *QUICK]) == 0
+    assert main(["compile", f"{folder}/run", "--out", f"{folder}/network.safetensors"]) == 0
+    design = ["--board", "icebreaker", "--fps", "100000", "--out", f"{folder}/design"]
+    assert main(["generate", f"{folder}/network.safetensors", *design]) == 0
+    return folder
+
+
+def one_object(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """The one JSON object on standard output."""
+    (line,) = capsys.readouterr().out.splitlines()
+    result = json.loads(line)
+    assert isinstance(result, dict)
+    return result
+
+
+def test_train_tells_its_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "digits", "--out", str(tmp_path / "run"), *QUICK, "--json"]
+    assert main(command) == 0
+    printed, told = capsys.readouterr()
+    result = json.loads(printed)
+    assert result["epochs"] == 3
+    assert 0 <= result["test_accuracy"] <= 1
+    assert [line.split()[0] for line in told.splitlines()] == ["epochs", "epoch", "epoch", "epoch"]
+    assert main([*command, "--resume"]) == 0
+    assert json.loads(capsys.readouterr().out) == result
+
+
+def test_compiling_again_gives_the_same_bytes(road: Path, tmp_path: Path) -> None:
+    assert main(["compile", str(road / "run"), "--out", str(tmp_path / "again.safetensors")]) == 0
+    assert (tmp_path / "again.safetensors").read_bytes() == (road / "network.safetensors").read_bytes()
+
+
+def test_eval_agrees_with_pytorch(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(road / "network.safetensors")
+    assert main(["eval", file, "--data", "digits", "--against", str(road / "run"), "--json"]) == 0
+    result = one_object(capsys)
+    assert (result["images"], result["disagreements"], result["path"]) == (358, 0, "canonical")
+    assert result["compared"] > 358 * (12 + 10)
+    assert main(["eval", file, "--data", "digits", "--limit", "10", "--split", "train"]) == 0
+    assert capsys.readouterr().out.startswith("10 images of digits train: accuracy ")
+
+
+def test_eval_against_another_run_fails(road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = str(tmp_path / "other")
+    assert main(["train", "digits", "--out", other, *QUICK, "--seed", "7"]) == 0
+    capsys.readouterr()
+    command = ["eval", str(road / "network.safetensors"), "--data", "digits", "--against", other, "--json"]
+    assert main(command) == NETWORK
+    printed, complained = capsys.readouterr()
+    assert json.loads(printed)["disagreements"] > 0
+    assert complained.count("\n") == 1
+
+
+def test_simulate_and_report(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    design = str(road / "design")
+    assert main(["simulate", design, "--layers", "--json"]) == 0
+    result = one_object(capsys)
+    assert (result["images"], result["mismatches"], result["layers_checked"]) == (358, 0, 2)
+    assert result["cycles_per_image"] == result["bound_cycles"]
+    assert {"latency_cycles", "kcycles_per_s", "verilator"} <= result.keys()
+    assert main(["report", design, "--run", str(road / "run"), "--json"]) == 0
+    reported = one_object(capsys)
+    assert {"ops", "energy", "baselines", "resources"} <= reported.keys()
+    assert reported["accuracy"] is not None
+    assert (road / "design" / "report.html").read_text().startswith("<!doctype html>")
+
+    weights = road / "design" / "rtl" / "fc1_weights.hex"
+    first, rest = weights.read_text().split("\n", 1)
+    weights.write_text(f"{int(first, 16) ^ 1:0{len(first)}x}\n{rest}")
+    assert main(["simulate", design, "--images", "20", "--layers", "--stalls", "1"]) == HARDWARE
+    printed, complained = capsys.readouterr()
+    assert complained.splitlines()[0] == "warning: not as generated: rtl/fc1_weights.hex"
+    assert complained.splitlines()[1].startswith(f"xnorflow: error: {design} disagrees with the golden model")
+    assert "first_mismatch.vcd" in printed
