@@ -77,14 +77,22 @@ def prefixed(prefix: str, network: IntegerNetwork, folds: Folding, results: Resu
     return Accelerator(IntegerNetwork(nodes, network.class_names), Folding(layers, folds.score_lanes), results=results)
 
 
-@pytest.mark.parametrize("names", [("divides", "unfolded", "output_bound"), ("ragged", "class_only")], ids=str)
-def test_equals_the_golden_model(names: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bench", "names"),
+    [
+        ("bench_streams", ("divides", "unfolded", "output_bound")),
+        ("bench_streams", ("ragged", "class_only")),
+        ("bench_reset", ("divides", "class_only")),
+    ],
+    ids=["even", "uneven", "reset"],
+)
+def test_equals_the_golden_model(bench: str, names: tuple[str, ...], tmp_path: Path) -> None:
     cases = tmp_path / "cases.json"
     cases.write_text(json.dumps({name: case_of(*DESIGNS[name]) for name in names}))
     parts = {name: prefixed(name, *DESIGNS[name]) for name in names}
     memories = {file: text for part in parts.values() for file, text in part.memories.items()}
     parameters = {"cases": str(cases)}
-    run_bench(Farm(parts), "bench_streams", build_dir=tmp_path, name="farm", parameters=parameters, memories=memories)
+    run_bench(Farm(parts), bench, build_dir=tmp_path, name="farm", parameters=parameters, memories=memories)
 
 
 def test_verilog_names_parts_and_taps() -> None:
