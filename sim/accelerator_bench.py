@@ -1,6 +1,6 @@
 """cocotb: start the bench inside the simulated design, wait until it is done, hand over its verdict.
 
-Nothing here runs every cycle: the clock is cocotb's own, stimulus and checks are in bench.sv.
+Nothing here runs every cycle: the clock is made by cocotb_main.cpp, stimulus and checks are in bench.sv.
 """
 
 import json
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from .streams import bench_parameters
@@ -25,7 +24,6 @@ async def whole_data_set(dut: Any) -> None:
         getattr(dut, port).value = parameters[port]
     dut.rst.value = 1
     dut.start.value = 0
-    Clock(dut.clk, 10, "ns", impl="gpi").start()
     await ClockCycles(dut.clk, 4)
     dut.rst.value = 0
     dut.start.value = 1

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .interface import Interface, Stream
 
-__all__ = ["BENCH_PORTS", "bench_main", "render_bench", "render_makefile"]
+__all__ = ["BENCH_PORTS", "bench_main", "cocotb_main", "render_bench", "render_makefile"]
 
 # What cocotb sees of the bench.
 BENCH_PORTS = (
@@ -49,6 +49,11 @@ def render_makefile(*, images: int) -> str:
 def bench_main() -> Path:
     """The C++ main program that runs the bench without cocotb."""
     return Path(__file__).parent / "bench" / "main.cpp"
+
+
+def cocotb_main() -> Path:
+    """The C++ main program that runs the bench under cocotb, with a clock of its own."""
+    return Path(__file__).parent / "bench" / "cocotb_main.cpp"
 
 
 def _templates() -> Environment:

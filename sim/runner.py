@@ -42,11 +42,12 @@ def build_cocotb(
     parameters: Mapping[str, int] | None = None,
     waves: bool = False,
     optimization: Optimization,
+    main: Path | None = None,
 ) -> Path:
     """Build `top` for cocotb with nothing but `ports` visible to it; return the executable.
 
-    cocotb's runner makes every signal public (`--public-flat-rw`), which costs most of the speed; hence our own
-    command line. Raises ToolError.
+    main: the C++ main program, cocotb's own unless given. cocotb's runner makes every signal public
+    (`--public-flat-rw`), which costs most of the speed; hence our own command line. Raises ToolError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     control = folder / "public.vlt"
@@ -56,7 +57,7 @@ def build_cocotb(
         verilator,
         top=top,
         sources=[control, *sources],
-        main=config.share_dir / "lib" / "verilator" / "verilator.cpp",
+        main=main or config.share_dir / "lib" / "verilator" / "verilator.cpp",
         folder=folder,
         arguments=["--vpi", *arguments],
         parameters=parameters,

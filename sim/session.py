@@ -1,11 +1,13 @@
 """A design on the bench: vectors written, models built (once for every size of run), runs made."""
 
+import fcntl
 import hashlib
 import json
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import IO, Self
 
 import numpy as np
 from cocotb_tools import config as cocotb_config
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from ..compiler.network_file import load_network
 from ..errors import ToolError, UsageError
 from ..hdl.generate import Design
-from .bench_source import BENCH_PORTS, bench_main, render_bench
+from .bench_source import BENCH_PORTS, bench_main, cocotb_main, render_bench
 from .build import Optimization, build_model
 from .interface import Interface
 from .process import run_logged, tool_environment
@@ -72,8 +74,9 @@ class Speed:
 class BenchSession:
     """A design with its vectors, in DESIGN/sim: `run/` is where simulations run, `build-*/` the models.
 
-    raw: samples (B, *input shape). Raises UsageError for an empty batch or missing files of the design, DataError
-    for another shape.
+    raw: samples (B, *input shape). A context manager: entering writes the vectors, and while it is open no other
+    process works in that folder. Raises UsageError for an empty batch, missing files of the design or a folder in
+    use, DataError for samples of another shape.
     """
 
     def __init__(self, design: Design, verilator: VerilatorInfo, raw: NDArray[np.generic]) -> None:
@@ -85,17 +88,32 @@ class BenchSession:
         self.design = design
         self.interface = Interface.of(design.manifest)
         self.folder = design.path / "sim"
+        self.run_folder = self.folder / "run"
         self.images = len(raw)
+        self._raw = raw
         self._verilator = verilator
         self._capacity = max(_SMALLEST, 1 << (self.images - 1).bit_length())
-        self.run_folder = self.folder / "run"
+
+    def __enter__(self) -> Self:
+        self._lock = _lock(self.folder)
+        try:
+            self._prepare()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def _prepare(self) -> None:
         shutil.rmtree(self.run_folder, ignore_errors=True)
         self.run_folder.mkdir(parents=True)
         # The Verilog names its memory files without a folder: they must be where the simulation runs.
-        for memory in design.rtl.glob("*.hex"):
+        for memory in self.design.rtl.glob("*.hex"):
             (self.run_folder / memory.name).symlink_to(memory.resolve())
-        network = load_network(design.path / "network.safetensors")
-        self.expected = write_vectors(network, self.interface, network.input_codes(raw), self.run_folder / "vectors")
+        network = load_network(self.design.path / "network.safetensors")
+        write_vectors(network, self.interface, network.input_codes(self._raw), self.run_folder / "vectors")
 
     @property
     def log(self) -> Path:
@@ -113,7 +131,7 @@ class BenchSession:
         folder = self.folder / f"build-{driver}{'-waves' if waves else ''}"
         optimization = _TRACED if waves else _OPTIMIZATION
         parts = [bench, driver, str(waves), str(self._verilator.path), self._verilator.version, str(optimization)]
-        parts += [*_ARGUMENTS, str(cocotb_config.libs_dir), bench_main().read_text()]
+        parts += [*_ARGUMENTS, str(cocotb_config.libs_dir), bench_main().read_text(), cocotb_main().read_text()]
         parts += [source.read_text() for source in self.design.sources]
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         stamp, executable = folder / "key", folder / "bench"
@@ -135,6 +153,7 @@ class BenchSession:
                 arguments=arguments,
                 waves=waves,
                 optimization=optimization,
+                main=cocotb_main(),
             )
         else:
             build_model(
@@ -197,3 +216,15 @@ class BenchSession:
         if status not in (0, 1) or "kcycles/s" not in words:
             raise ToolError(f"the bare simulation broke off (exit {status}); log: {output}")
         return Speed(int(words[words.index("cycles,") - 1]), float(words[words.index("s,") - 1]))
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """Take the folder for this process; the lock goes with the file or the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UsageError(f"another simulation is at work in {folder}; wait for it, or copy the design") from None
+    return file
