@@ -39,19 +39,19 @@ def speed_ratio(
     Both run the same bench with the same checks, compiled with the same options; building is not counted. Raises
     HardwareError if a run finds a mismatch: a broken design has no speed.
     """
-    session = BenchSession(load_design(design_dir), find_verilator(), raw_images)
-    for driver in Driver:
-        session.build(driver)
-    run = Run(layers=layers)
     speeds: dict[Driver, list[float]] = {driver: [] for driver in Driver}
-    cycles = 0
-    for _ in range(rounds):
-        for driver, go in ((Driver.COCOTB, session.run_cocotb), (Driver.BARE, session.run_bare)):
-            speed = go(run)
-            log = read_log(session.log, session.interface, images=session.images, layers=layers)
-            if log.first is not None:
-                raise HardwareError(f"{design_dir}: {log.mismatches} mismatches, the first a {log.first}")
-            speeds[driver].append(speed.kcycles_per_s)
-            cycles = speed.cycles
+    with BenchSession(load_design(design_dir), find_verilator(), raw_images) as session:
+        for driver in Driver:
+            session.build(driver)
+        run = Run(layers=layers)
+        cycles = 0
+        for _ in range(rounds):
+            for driver, go in ((Driver.COCOTB, session.run_cocotb), (Driver.BARE, session.run_bare)):
+                speed = go(run)
+                log = read_log(session.log, session.interface, images=session.images, layers=layers)
+                if log.first is not None:
+                    raise HardwareError(f"{design_dir}: {log.mismatches} mismatches, the first a {log.first}")
+                speeds[driver].append(speed.kcycles_per_s)
+                cycles = speed.cycles
     medians = {driver: statistics.median(values) for driver, values in speeds.items()}
-    return SpeedRatio(session.images, cycles, medians[Driver.COCOTB], medians[Driver.BARE])
+    return SpeedRatio(len(raw_images), cycles, medians[Driver.COCOTB], medians[Driver.BARE])

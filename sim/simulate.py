@@ -14,7 +14,7 @@ from ..files import atomic_write
 from ..hdl.generate import load_design
 from .results import save_results
 from .session import BenchSession, Run
-from .verdict import BenchLog, FirstMismatch, read_log, timing
+from .verdict import FirstMismatch, read_log, timing
 from .verilator import find_verilator
 
 __all__ = ["SimulationResult", "simulate"]
@@ -76,42 +76,42 @@ def simulate(
         raise UsageError(f"images must be 1 to {len(raw_images)} or all, not {images}")
     design = load_design(design_dir)
     verilator = find_verilator()
-    session = BenchSession(design, verilator, raw_images if images == "all" else raw_images[:images])
-    run = Run(layers=layers, stalls=stalls, window=(0, 0) if waves else None)
-    speed = session.run_cocotb(run)
-    log = read_log(session.log, session.interface, images=session.images, layers=layers)
-    waveform = session.trace.replace(session.folder / "waves.vcd") if waves else None
-    if log.first is not None and not waves:
-        waveform = _trace_mismatch(session, run, log)
-    rates = timing(log, session.interface)
-    classes, scores = save_results(log.results, session.interface, session.folder)
-    result = SimulationResult(
-        images=session.images,
-        mismatches=log.mismatches,
-        layers_checked=len(session.interface.taps) if layers else 0,
-        cycles_per_image=rates.cycles_per_image,
-        bound_cycles=session.interface.bound,
-        latency_cycles=rates.latency,
-        steady=rates.steady if stalls is None else None,
-        kcycles_per_s=speed.kcycles_per_s,
-        verilator=str(verilator),
-        seconds=time.perf_counter() - begin,
-        stalls=stalls,
-        first_mismatch=log.first,
-        waveform=waveform,
-        classes=classes,
-        scores=scores,
-        modified=design.modified,
-    )
-    atomic_write(session.folder / "result.json", _json(result, design_dir))
+    chosen = raw_images if images == "all" else raw_images[:images]
+    with BenchSession(design, verilator, chosen) as session:
+        run = Run(layers=layers, stalls=stalls, window=(0, 0) if waves else None)
+        speed = session.run_cocotb(run)
+        log = read_log(session.log, session.interface, images=session.images, layers=layers)
+        waveform = session.trace.replace(session.folder / "waves.vcd") if waves else None
+        if log.first is not None and not waves:
+            waveform = _trace_mismatch(session, run, log.first)
+        rates = timing(log, session.interface)
+        classes, scores = save_results(log.results, session.interface, session.folder)
+        result = SimulationResult(
+            images=session.images,
+            mismatches=log.mismatches,
+            layers_checked=len(session.interface.taps) if layers else 0,
+            cycles_per_image=rates.cycles_per_image,
+            bound_cycles=session.interface.bound,
+            latency_cycles=rates.latency,
+            steady=rates.steady if stalls is None else None,
+            kcycles_per_s=speed.kcycles_per_s,
+            verilator=str(verilator),
+            seconds=time.perf_counter() - begin,
+            stalls=stalls,
+            first_mismatch=log.first,
+            waveform=waveform,
+            classes=classes,
+            scores=scores,
+            modified=design.modified,
+        )
+        atomic_write(session.folder / "result.json", _json(result, design_dir))
     return result
 
 
-def _trace_mismatch(session: BenchSession, run: Run, log: BenchLog) -> Path:
+def _trace_mismatch(session: BenchSession, run: Run, first: FirstMismatch) -> Path:
     """Repeat the run with the same seeds, tracing the cycles around its first mismatch; return the waveform."""
-    assert log.first is not None
     before = min(_BEFORE, 2 * session.interface.bound + 200)
-    window = max(0, log.first.cycle - before), log.first.cycle + _AFTER
+    window = max(0, first.cycle - before), first.cycle + _AFTER
     session.run_cocotb(Run(layers=run.layers, stalls=run.stalls, window=window))
     return session.trace.replace(session.folder / "first_mismatch.vcd")
 

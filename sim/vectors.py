@@ -1,7 +1,6 @@
 """Stimulus and expected beats of a whole data set as hexadecimal files, in the stream format of the accelerator."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..errors import DataError
 from ..hdl.constants import popcount_domain
 from .interface import Interface, Stream
 
-__all__ = ["Expected", "beat_bits", "hex_lines", "write_vectors"]
+__all__ = ["beat_bits", "hex_lines", "write_vectors"]
 
 Codes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
@@ -23,15 +22,7 @@ _CHUNK = 512  # images packed at a time: bounds the memory
 _DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
-@dataclass(frozen=True, eq=False)
-class Expected:
-    """What the golden model says of a batch: classes (B,), scores (B, C)."""
-
-    classes: Integers
-    scores: Integers
-
-
-def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, folder: Path) -> Expected:
+def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, folder: Path) -> None:
     """Write `input.hex`, `result.hex` and `tap_<sink>.hex` for input codes (B, *input shape) into `folder`.
 
     One beat a line, frame after frame. Raises DataError for codes of another shape or an empty batch.
@@ -58,7 +49,6 @@ def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, f
     with (folder / "result.hex").open("wb") as file:
         for bits in _result_bits(interface, trace.classes, trace.scores):
             file.write(hex_lines(bits))
-    return Expected(trace.classes, trace.scores)
 
 
 def beat_bits(elements: NDArray[np.integer], stream: Stream) -> Bits:

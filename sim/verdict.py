@@ -42,8 +42,7 @@ class FirstMismatch:
 class BenchLog:
     """A run: cycles in which each frame's first beat was taken and its result came, results (TDATA), verdict.
 
-    complete: every frame had its result and every watched stream all its beats. mismatches: differing, surplus,
-    moved and missing beats.
+    mismatches: differing, surplus, moved and missing beats.
     """
 
     taken: Integers
@@ -51,8 +50,6 @@ class BenchLog:
     results: tuple[str, ...]
     mismatches: int
     first: FirstMismatch | None
-    complete: bool
-    cycles: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +102,6 @@ def read_log(path: Path, interface: Interface, *, images: int, layers: bool) -> 
         results=tuple(results),
         mismatches=mismatches,
         first=first,
-        complete=not any(missing.values()),
-        cycles=progress + 1,
     )
 
 

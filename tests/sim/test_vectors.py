@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from xnorflow.compiler import golden
+from xnorflow.compiler.folding import load_folding
 from xnorflow.compiler.ir import IntegerNetwork
 from xnorflow.hdl.axi import OutputAdapter
 from xnorflow.hdl.constants import engine_params
@@ -32,9 +33,8 @@ def test_a_design_s_vectors(
 ) -> None:
     interface = Interface.of(load_design(pristine).manifest)
     codes = np.concatenate([samples] * 14)  # more than one chunk
-    expected = write_vectors(network, interface, codes, tmp_path)
+    write_vectors(network, interface, codes, tmp_path)
     trace = golden.run(network, codes)
-    assert np.array_equal(expected.classes, trace.classes) and np.array_equal(expected.scores, trace.scores)
 
     def beats(name: str) -> list[int]:
         return [int(word, 16) for word in (tmp_path / f"{name}.hex").read_text().split()]
@@ -42,7 +42,7 @@ def test_a_design_s_vectors(
     assert beats("input") == [beat for frame in codes for beat in pack_frame(frame.tolist(), 11, 3)]
     assert beats("tap_act0") == [beat for frame in trace["act0"] for beat in pack_frame(frame.tolist(), 6, 2)]
     stage = list(network.stages())[-1]
-    params = engine_params(stage, load_folding(pristine)[stage.dot.name])
+    params = engine_params(stage, load_folding(pristine / "folding.yaml").layers[stage.dot.name])
     counts = params.reference(trace["act1"].astype(np.uint8))
     assert beats("tap_scores") == [
         beat for frame in counts for beat in pack_frame(frame.tolist(), 7, interface.taps[-1].bits)
@@ -51,9 +51,3 @@ def test_a_design_s_vectors(
     last = 1 << interface.result_width
     answers = zip(trace.classes.tolist(), trace.scores.tolist(), strict=True)
     assert beats("result") == [last | output.reference(winner, scores) for winner, scores in answers]
-
-
-def load_folding(design: Path):  # type: ignore[no-untyped-def]
-    from xnorflow.compiler.folding import load_folding as load
-
-    return load(design / "folding.yaml").layers
