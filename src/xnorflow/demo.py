@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import flow
+from .compiler.folding import Popcount
 from .errors import UsageError
 from .files import atomic_write
 
@@ -62,7 +63,7 @@ def run_demo(
     say("3/6 eval: every code and score of the test split against PyTorch")
     evaluated = flow.evaluate(network, RECIPE, against=run)
     say(f"4/6 generate: Verilog for {flow.DEFAULT_BOARD}")
-    generated = flow.generate(network, out=design)
+    generated = flow.generate(network, popcount=Popcount.ADDERS, out=design)  # the sort that simulates fastest
     say("5/6 simulate: the whole test split in cocotb + Verilator, with random pauses and without")
     stalled = flow.simulate(design, stalls=STALLS)
     streaming = flow.simulate(design)

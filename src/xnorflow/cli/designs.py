@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import HardwareError, UsageError
-from .options import DataDir, Json
+from .options import DataDir, Json, popcount_kind
 from .output import log, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ def generate(
         Path | None, typer.Option(help="How many rows and columns work in a cycle.", metavar="FILE.yaml")
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Fold for that many frames a second.", metavar="N")] = None,
+    popcount: Annotated[
+        str | None, typer.Option(help="How bits are counted, adders or lut6. (default: as folding or board say)")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Design folder. (default: design beside FILE)", metavar="DIR")
     ] = None,
@@ -39,7 +42,9 @@ def generate(
     """Write Verilog, memory contents, manifest and a self-contained bench."""
     from .. import flow
 
-    print_generated(flow.generate(file, board=board, folding=folding, fps=fps, out=out))
+    print_generated(
+        flow.generate(file, board=board, folding=folding, fps=fps, popcount=popcount_kind(popcount), out=out)
+    )
 
 
 def print_generated(generated: "Generated") -> None:

@@ -1,11 +1,16 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-__all__ = ["DataDir", "Json"]
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..compiler.folding import Popcount
+
+__all__ = ["DataDir", "Json", "popcount_kind"]
 
 DataDir = Annotated[
     Path | None,
@@ -16,3 +21,12 @@ DataDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def popcount_kind(name: str | None) -> "Popcount | None":
+    """The way to count bits that --popcount names; a type that typer knew would cost `--help` an import of NumPy."""
+    from ..compiler.folding import Popcount
+
+    if name is not None and name not in list(Popcount):
+        raise UsageError(f"--popcount takes {' or '.join(Popcount)}, not {name!r}")
+    return None if name is None else Popcount(name)

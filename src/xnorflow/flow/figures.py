@@ -91,11 +91,11 @@ def bench_generation(file: Path, *, folding: Path | None = None, board: str = DE
 
 
 def bench_area(
-    folder: Path, *, pe: int = 32, simd: int = 64, popcount: Popcount = Popcount.LUT6, rows: int = 1024
+    folder: Path, *, pe: int = 32, simd: int = 64, popcount: Popcount | None = None, rows: int = 1024
 ) -> EngineArea:
     """LUTs of a 1-bit engine with `rows` neurons of `rows` inputs, accumulators, thresholds and control included.
 
-    Weights are random and lie in block RAM. Yosys' files stay in `folder`.
+    Weights are random and lie in block RAM. popcount: LUT6 compressors unless told. Yosys' files stay in `folder`.
     """
     from ..hdl.engine import Engine
     from ..hdl.params import EngineParams
@@ -105,6 +105,7 @@ def bench_area(
     weights = rng.integers(0, 2, (rows, rows), dtype=np.uint8)
     thresholds = rng.integers(0, rows + 2, (rows, 1))
     fold = LayerFold(pe, simd, Memory.BLOCK)
-    area = synthesize(Engine(EngineParams("engine", weights, 1, thresholds, fold, popcount)), folder, name="engine")
+    kind = popcount or Popcount.LUT6
+    area = synthesize(Engine(EngineParams("engine", weights, 1, thresholds, fold, kind)), folder, name="engine")
     handled = pe * simd
-    return EngineArea(rows, rows, pe, simd, popcount, area, area.luts / handled, area.estimated_lcs / handled)
+    return EngineArea(rows, rows, pe, simd, kind, area, area.luts / handled, area.estimated_lcs / handled)
