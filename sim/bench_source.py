@@ -22,7 +22,8 @@ _LOGGED = 4  # differing beats that each checker writes down; it counts all of t
 def render_bench(interface: Interface, *, capacity: int) -> str:
     """The bench's SystemVerilog; capacity: frames its memories hold unless CAPACITY is overridden."""
     result = Stream("result", "result", 1, 1, interface.result_width + 1, interface.result_width + 1)
-    long_stall = 1 << min(16, math.ceil(math.log2(2 * interface.bound + 8)))
+    # Long enough that buffers of several frames run full, and back-pressure reaches the engines in front.
+    long_stall = 1 << min(16, math.ceil(math.log2(8 * interface.bound + 32)))
     return (
         _templates()
         .get_template("bench.sv.j2")

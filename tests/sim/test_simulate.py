@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from xnorflow.compiler import golden
 from xnorflow.compiler.ir import IntegerNetwork
 from xnorflow.errors import DataError, ToolError, UsageError
+from xnorflow.hdl.generate import load_design
+from xnorflow.sim.session import BenchSession, Run
 from xnorflow.sim.simulate import simulate
+from xnorflow.sim.verdict import read_log
+from xnorflow.sim.verilator import find_verilator
 
 Samples = NDArray[np.uint8]
 
@@ -142,6 +146,38 @@ def test_an_accelerator_that_hangs_is_given_up(design: Path, samples: Samples) -
     assert (result.first_mismatch.layer, result.first_mismatch.kind) == ("act1", "missing")
     assert (result.first_mismatch.image, result.first_mismatch.beat) == (0, 0)
     assert result.mismatches > 8 and result.cycles_per_image is None
+
+
+@pytest.mark.parametrize(
+    ("logic", "ready", "kind"),
+    [
+        # Results are offered every other cycle, whether they were taken or not.
+        ("reg mark = 0; always @(posedge clk) mark <= ~mark; assign m_axis_tvalid = offered & mark;", "mark", "moved"),
+        # Every result is delivered twice.
+        (
+            "reg mark = 0; always @(posedge clk) if (offered & m_axis_tready) mark <= ~mark;"
+            "assign m_axis_tvalid = offered;",
+            "mark",
+            "extra",
+        ),
+    ],
+)
+def test_a_broken_output_port_is_found(design: Path, samples: Samples, logic: str, ready: str, kind: str) -> None:
+    path = design / "rtl" / "accelerator.v"
+    text = path.read_text()
+    for old, new in [
+        ("wire m_axis_tvalid;", f"wire m_axis_tvalid; wire offered; {logic}"),
+        (".m_axis_tvalid(m_axis_tvalid)", ".m_axis_tvalid(offered)"),
+        (".o__ready(m_axis_tready)", f".o__ready(m_axis_tready & {ready})"),
+    ]:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+    with BenchSession(load_design(design), find_verilator(), samples[:1]) as session:
+        session.run_cocotb(Run(stalls=3))  # whether it stalls or not, seed 3 does not take the result at once
+        log = read_log(session.log, session.interface, images=1, layers=True)
+    assert log.first is not None and log.mismatches > 0
+    assert (log.first.layer, log.first.kind) == ("result", kind)
 
 
 def test_verilog_that_does_not_build_is_one_line(design: Path, samples: Samples) -> None:
