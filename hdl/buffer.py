@@ -53,7 +53,7 @@ class StreamBuffer(wiring.Component):
 
 
 class StreamFifo(wiring.Component):
-    """A FIFO of `depth` beats; one beat a cycle in and one out at the same time, full or not (full: one out first).
+    """A FIFO of `depth` beats: one a cycle goes in while it is not full, one a cycle comes out while it is not empty.
 
     Latency: 1 clock cycle from an empty FIFO's input to its output with memory LUT, 2 with BLOCK.
 

@@ -26,7 +26,8 @@ class XnorPopcount(wiring.Component):
     Parameters
     ----------
     width: number of bit pairs.
-    kind: ADDERS, a balanced adder tree for any technology; LUT6, compressors of explicit Xilinx primitives.
+    kind: ADDERS, for any technology (an instance of hdl/verilog/xnorflow_popcount.v for every slice); LUT6,
+        compressors of explicit Xilinx primitives (modelled for simulation in hdl/verilog/xnorflow_lut6.v).
     stages: register stages, spread evenly over the tree's delay. With one or more the count is registered.
 
     Members
