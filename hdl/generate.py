@@ -73,10 +73,10 @@ def write_design(
 ) -> Design:
     """Write the design folder `out` (replaced in one step): the same input gives the same bytes.
 
-    rtl/ holds accelerator.v, the parts in plain Verilog that it instantiates and the memory files; sim_models/, for LUT6
-    popcounts alone, what these primitives do; beside them lie folding.yaml, network.safetensors, instantiate.v and
-    manifest.json. Raises UsageError for a folding that does not suit the
-    network, HardwareError for a layer that cannot be built.
+    rtl/ holds accelerator.v, the parts in plain Verilog that it instantiates and the memory files; sim_models/, for
+    LUT6 popcounts alone, what these primitives do; beside them lie folding.yaml, network.safetensors, instantiate.v
+    and manifest.json. Raises UsageError for a folding that does not suit the network, HardwareError for a layer that
+    cannot be built.
     """
     accelerator = Accelerator(network, folding, results=results, popcount_stages=popcount_stages)
     text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
