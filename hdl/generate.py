@@ -1,6 +1,5 @@
 """Design folders: an integer network and a folding become Verilog, memory files, and what goes with them."""
 
-import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,8 +37,9 @@ MEMORY_PATHS = (
     "rtl/*.v name rtl/*.hex without a folder: run a simulator in rtl/, or copy the .hex files to where it runs; "
     "synthesis finds them beside the source or added to its project"
 )
-MODELS = "sim_models"  # not in rtl/: synthesis has the primitives themselves
-LUT6_MODEL = "xnorflow_lut6.v"
+# Models of primitives stay out of rtl/: synthesis has the primitives themselves.
+MODELS = "sim_models"
+COUNTING = {Popcount.ADDERS: "rtl/xnorflow_popcount.v", Popcount.LUT6: f"{MODELS}/xnorflow_lut6.v"}
 OWN_VERILOG = Path(__file__).parent / "verilog"
 
 
@@ -82,18 +82,15 @@ def write_design(
     text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
     with atomic_directory(out) as folder:
         atomic_write(folder / "rtl" / f"{TOP}.v", text)
-        shutil.copyfile(OWN_VERILOG / "xnorflow_rom.v", folder / "rtl" / "xnorflow_rom.v")
-        if folding.popcount is Popcount.ADDERS:
-            shutil.copyfile(OWN_VERILOG / "xnorflow_popcount.v", folder / "rtl" / "xnorflow_popcount.v")
-        if folding.popcount is Popcount.LUT6:
-            atomic_write(folder / MODELS / LUT6_MODEL, (OWN_VERILOG / LUT6_MODEL).read_text())
+        for part in ("rtl/xnorflow_rom.v", COUNTING[folding.popcount]):
+            atomic_write(folder / part, (OWN_VERILOG / Path(part).name).read_text())
         for name, content in accelerator.memories.items():
             atomic_write(folder / "rtl" / name, content)
         save_folding(folding, folder / "folding.yaml")
         save_network(network, folder / "network.safetensors")
         ports = _ports(accelerator)
         atomic_write(folder / "instantiate.v", instantiation_template(TOP, ports))
-        files = {str(p.relative_to(folder).as_posix()): sha256_file(p) for p in folder.rglob("*") if p.is_file()}
+        files = {p.relative_to(folder).as_posix(): sha256_file(p) for p in folder.rglob("*") if p.is_file()}
         manifest = _manifest(network, folding, accelerator, board, ports, dict(sorted(files.items())))
         atomic_write(folder / MANIFEST, manifest_text(manifest))
     return Design(out, manifest)

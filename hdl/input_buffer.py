@@ -71,7 +71,8 @@ class InputBuffer(wiring.Component):
                 m.d.sync += [write_position.eq(0), write_bank.eq(~write_bank), full.bit_select(write_bank, 1).eq(1)]
 
         m.d.comb += [
-            self.available.eq(Array(full)[read_bank] | ((write_bank == read_bank) & (write_position > read_position))),
+            # A bank that is read and not full is the one that is being written.
+            self.available.eq(Array(full)[read_bank] | (write_position > read_position)),
             self.last.eq(read_position == self._beats - 1),
             read.addr.eq(Cat(read_position, read_bank)),
             read.en.eq(1),

@@ -95,6 +95,23 @@ def test_equals_the_golden_model(bench: str, names: tuple[str, ...], tmp_path: P
     run_bench(Farm(parts), bench, build_dir=tmp_path, name="farm", parameters=parameters, memories=memories)
 
 
+def test_frames_of_the_wrong_length(tmp_path: Path) -> None:
+    """One that is too short is filled up with code 0, one that is too long is cut; the next one is whole again."""
+    network, folds, _ = DESIGNS["divides"]
+    accelerator = Accelerator(network, folds)
+    codes = np.random.default_rng(8).integers(0, 2, (4, 32), dtype=np.uint8)
+    frames = [pack_frame(frame.tolist(), 8, 1) for frame in codes]
+    codes[1, 16:] = 0
+    frames[1] = frames[1][:2]
+    frames[2] = [*frames[2], 0x5A, 0xFF]
+    trace = golden.run(network, codes)
+    output = OutputAdapter(10, accelerator.score_params.score_bits)
+    answers = zip(trace.classes.tolist(), trace.scores.tolist(), strict=True)
+    parameters = {"frames": frames, "results": [output.reference(winner, scores) for winner, scores in answers]}
+    memories = accelerator.memories
+    run_bench(accelerator, "bench_lengths", build_dir=tmp_path, name="top", parameters=parameters, memories=memories)
+
+
 def test_verilog_names_parts_and_taps() -> None:
     network, folds, _ = DESIGNS["ragged"]
     text = verilog.convert(Accelerator(network, folds), name="accelerator", emit_src=False, strip_internal_attrs=True)
