@@ -1,7 +1,7 @@
 """Steps on hardware: a network file becomes a design folder, which is simulated and reported on."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from ..boards.loader import DEFAULT_BOARD, Board, load_board
 from ..compiler.folding import Folding, Popcount, load_folding
 from ..compiler.network_file import load_network
 from ..compiler.solver import default_folding, fold_for_fps
+from ..config import from_mapping
 from ..errors import DataError, UsageError
 from ..files import atomic_directory, atomic_write
 from .networks import load_samples
@@ -31,6 +32,14 @@ RANDOM_IMAGES = 64  # simulated where neither --data nor the network names a dat
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What a simulation was sent: the first so many test images of a data set."""
+
+    data: str
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class Generated:
     """A design folder that `generate` wrote, with what it was made of."""
 
@@ -41,13 +50,13 @@ class Generated:
 
 
 def generate(
-    file: Path,
+    file: Path | str,
     *,
     board: str = DEFAULT_BOARD,
-    folding: Path | None = None,
+    folding: Path | str | None = None,
     fps: float | None = None,
     popcount: Popcount | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
 ) -> Generated:
     """Write the Verilog of a network file into a folder, `design` beside the file by default.
 
@@ -63,14 +72,14 @@ def generate(
     network = load_network(file)
     target = load_board(board)
     if folding is not None:
-        chosen = load_folding(folding, network)
+        chosen = load_folding(Path(folding), network)
     elif fps is not None:
         chosen = fold_for_fps(network, fps, target)
     else:
         chosen = default_folding(network, target)
     if popcount is not None:
         chosen = replace(chosen, popcount=popcount)
-    folder = out or file.parent / "design"
+    folder = Path(out) if out else Path(file).parent / "design"
     with atomic_directory(folder) as draft:
         write_design(network, chosen, draft, board=target)
         write_bench(draft)
@@ -78,10 +87,10 @@ def generate(
 
 
 def simulate(
-    design_dir: Path,
+    design_dir: Path | str,
     *,
     data: str | None = None,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     images: int | None = None,
     stalls: int | None = None,
     waves: bool = False,
@@ -98,22 +107,27 @@ def simulate(
 
     if images is not None and images < 1:
         raise UsageError(f"the number of images must be positive, not {images}")
-    network = load_network(load_design(design_dir).path / NETWORK)
+    design = load_design(Path(design_dir)).path
+    network = load_network(design / NETWORK)
     name = data or network.provenance.get("data")
     if name is None:
         raw = _random_samples(network, images or RANDOM_IMAGES)
     else:
         raw = load_samples(network, name, limit=images, data_dir=data_dir).images
-    result = run(design_dir, raw_images=raw, stalls=stalls, waves=waves, layers=layers)
+    result = run(design, raw_images=raw, stalls=stalls, waves=waves, layers=layers)
     if name is None:
-        (design_dir / SENT).unlink(missing_ok=True)
+        (design / SENT).unlink(missing_ok=True)
     else:
-        atomic_write(design_dir / SENT, json.dumps({"data": name, "images": len(raw)}) + "\n")
+        atomic_write(design / SENT, json.dumps(asdict(Sent(name, len(raw)))) + "\n")
     return result
 
 
 def report(
-    design_dir: Path, out: Path | None = None, *, run: Path | None = None, data_dir: Path | None = None
+    design_dir: Path | str,
+    out: Path | str | None = None,
+    *,
+    run: Path | str | None = None,
+    data_dir: Path | str | None = None,
 ) -> "ReportResult":
     """Write the HTML report of a design folder, `DESIGN/report.html` by default.
 
@@ -121,20 +135,20 @@ def report(
     """
     from ..report import write_report
 
-    return write_report(design_dir, out, samples=_sent_samples(design_dir, data_dir), run_dir=run)
+    design, samples = Path(design_dir), _sent_samples(Path(design_dir), data_dir)
+    return write_report(design, Path(out) if out else None, samples=samples, run_dir=Path(run) if run else None)
 
 
-def _sent_samples(design_dir: Path, data_dir: Path | None) -> "Samples | None":
+def _sent_samples(design: Path, data_dir: Path | str | None) -> "Samples | None":
     """The labelled samples that the design's last simulation was sent; None if it was none or random ones."""
-    sent = design_dir / SENT
-    if not sent.exists():
+    note = design / SENT
+    if not note.exists():
         return None
     try:
-        note = json.loads(sent.read_text(encoding="utf-8"))
-        data, images = note["data"], note["images"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{sent} is damaged; run `xnorflow simulate` again") from error
-    return load_samples(load_network(design_dir / NETWORK), data, limit=images, data_dir=data_dir)
+        sent = from_mapping(Sent, json.loads(note.read_text(encoding="utf-8")), str(note))
+    except (ValueError, UsageError) as error:
+        raise DataError(f"{note} is damaged; run `xnorflow simulate` again") from error
+    return load_samples(load_network(design / NETWORK), sent.data, limit=sent.images, data_dir=data_dir)
 
 
 def _random_samples(network: "IntegerNetwork", count: int) -> NDArray[np.generic]:

@@ -61,12 +61,12 @@ class Prediction:
     scores: tuple[int, ...]
 
 
-def compile_run(run_dir: Path, out: Path | None = None) -> CompiledFile:
+def compile_run(run_dir: Path | str, out: Path | str | None = None) -> CompiledFile:
     """Compile the best checkpoint of a training run to a network file, `RUN_DIR/network.safetensors` by default."""
     from ..train.runs import load_run
 
     network = compiled(load_run(run_dir))
-    path = out or run_dir / "network.safetensors"
+    path = Path(out) if out else Path(run_dir) / "network.safetensors"
     save_network(network, path)
     return CompiledFile(path, network, path.stat().st_size, sha256_file(path))
 
@@ -79,7 +79,7 @@ def compiled(run: "TrainedRun") -> "IntegerNetwork":
     return compile_module(run.model, example, class_names=run.class_names, provenance=_provenance(run))
 
 
-def inspect_file(file: Path) -> "Inspection":
+def inspect_file(file: Path | str) -> "Inspection":
     """The table of a network file: shapes, bits, weights, operations, thresholds and bytes of every layer."""
     from ..compiler.inspect import inspect
 
@@ -87,13 +87,13 @@ def inspect_file(file: Path) -> "Inspection":
 
 
 def evaluate(
-    file: Path,
+    file: Path | str,
     data: str,
     *,
     split: str = "test",
     limit: int | None = None,
-    against: Path | None = None,
-    data_dir: Path | None = None,
+    against: Path | str | None = None,
+    data_dir: Path | str | None = None,
 ) -> Evaluation:
     """Accuracy of the golden model on a data set; with `against` (a run folder) every value compared with PyTorch."""
     from ..compiler import golden
@@ -112,12 +112,12 @@ def evaluate(
     return Evaluation(data, split, len(samples.labels), correct / len(samples.labels), disagreements, compared)
 
 
-def predict(file: Path, images: Sequence[Path]) -> tuple[Prediction, ...]:
+def predict(file: Path | str, images: Sequence[Path | str]) -> tuple[Prediction, ...]:
     """Classes and scores of PNG images and .npy arrays, from the network file alone: needs no torch."""
     from ..compiler import golden
 
     network = load_network(file)
-    samples = [sample for path in images for sample in read_samples(path, network.input.type.shape)]
+    samples = [sample for path in images for sample in read_samples(Path(path), network.input.type.shape)]
     if not samples:
         raise DataError("no images in " + ", ".join(map(str, images)))
     raw = _checked(network, np.stack([sample.raw for sample in samples]), "the images")
@@ -129,7 +129,12 @@ def predict(file: Path, images: Sequence[Path]) -> tuple[Prediction, ...]:
 
 
 def load_samples(
-    network: "IntegerNetwork", data: str, *, split: str = "test", limit: int | None = None, data_dir: Path | None = None
+    network: "IntegerNetwork",
+    data: str,
+    *,
+    split: str = "test",
+    limit: int | None = None,
+    data_dir: Path | str | None = None,
 ) -> "Samples":
     """The first `limit` samples of a data set's split, checked to fit the network."""
     from ..train.datasets import load_dataset

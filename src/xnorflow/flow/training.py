@@ -13,9 +13,9 @@ __all__ = ["train"]
 
 def train(
     recipe: str | Path,
-    out: Path | None = None,
+    out: Path | str | None = None,
     *,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
     device: str = "cpu",
