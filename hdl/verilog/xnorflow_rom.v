@@ -17,6 +17,7 @@ module xnorflow_rom #(
 );
 
     // An attribute takes no parameter in Verilog-2001, hence three branches.
+    // verilator lint_off WIDTHEXPAND
     generate
         if (STYLE == "block") begin : g_block
             (* rom_style = "block", ram_style = "block" *)
@@ -34,6 +35,7 @@ module xnorflow_rom #(
             always @(posedge clk) data <= memory[addr];
         end
     endgenerate
+    // verilator lint_on WIDTHEXPAND
 
 endmodule
 
