@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from .fast_layers import Layer, Method, Planes, Workers, build_layer, supports
-from .ir import CodeType, Encoding, IntegerNetwork, Scores, Stage, Threshold
+from .ir import CodeType, Conv2d, Encoding, IntegerNetwork, MaxPool, Scores, Stage, Threshold
 from .packing import pack_planes
 
 __all__ = ["Backend", "BackendResult", "input_codes", "run"]
@@ -55,6 +55,9 @@ class Backend:
             raise UsageError(f"threads must be a positive whole number, not {threads}")
         self.network = network
         self.threads = threads or _default_threads()
+        missing = [node.name for node in network.nodes if isinstance(node, Conv2d | MaxPool)]
+        if missing or len(network.nodes) % 2 == 0:
+            raise UsageError(f"the CPU backend does not compute {', '.join(missing) or 'scores of codes'} yet")
         self.stages = tuple(network.stages())
         for stage in self.stages:
             if method is not None and not supports(method, stage):

@@ -1,9 +1,10 @@
 """How much work one frame is: operations, thresholds, memory and its accesses, layer by layer."""
 
+import math
 from dataclasses import dataclass
 
 from .folding import Folding, check_folding
-from .ir import CodeType, Dense, IntegerNetwork, Node, Scores, Stage, Threshold
+from .ir import CodeType, Conv2d, Dense, IntegerNetwork, MaxPool, Node, Scores, Stage, Threshold
 
 __all__ = ["LayerCounts", "count_layers", "node_operations", "total_counts"]
 
@@ -12,16 +13,19 @@ __all__ = ["LayerCounts", "count_layers", "node_operations", "total_counts"]
 class LayerCounts:
     """One engine's work a frame. Padding is work too where a fold does not divide, hence the folding's numbers.
 
-    macs: multiply-adds of the matrix, N * K. operations: 2 * macs, the field's way to count. binary_operations:
-    2 * macs for each pair of a weight plane and an activation plane, the XNORs and the bits counted.
+    positions: how many vectors a frame pass the matrix, 1 of a dense layer, H' * W' of a convolution; everything but
+    the stored bits grows with it. macs: multiply-adds, positions * N * K. operations: 2 * macs, the field's way to
+    count. binary_operations: 2 * macs for each pair of a weight plane and an activation plane, the XNORs and the bits
+    counted.
     acc_bits: width of the popcount accumulator. thresholds: comparisons. weight_bits, threshold_bits: stored.
     weight_reads, threshold_reads, activation_reads, activation_writes: bits a frame, the input buffer being read
-    once for each neuron fold.
+    once for each neuron fold. activation_writes: the vectors that the engine takes, a convolution's windows.
     """
 
     name: str
     rows: int
     columns: int
+    positions: int
     macs: int
     operations: int
     binary_operations: int
@@ -36,12 +40,17 @@ class LayerCounts:
 
 
 def node_operations(node: Node) -> int:
-    """Operations a frame: two for each weight, one for each threshold, two for each score."""
+    """Operations a frame: two for each weight, one for each threshold, at every position; two for each score; one
+    less than its window has elements for each output of a pool."""
     match node:
         case Dense():
             return 2 * node.weights.codes.size
+        case Conv2d():
+            return 2 * node.weights.codes.size * math.prod(node.type.shape[:-1])
+        case MaxPool():
+            return node.type.size * (math.prod(node.kernel) - 1)
         case Threshold():
-            return node.thresholds.size
+            return node.type.size * node.type.max_code
         case Scores():
             return 2 * node.multiplier.size
     return 0
@@ -81,22 +90,26 @@ def _count(stage: Stage, folding: Folding) -> LayerCounts:
     rows, columns = map(int, weights.codes.shape)
     fold = folding.layers[stage.dot.name]
     nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns)
-    macs = rows * columns
+    positions = math.prod(stage.dot.type.shape[:-1])
+    matrix = rows * columns
+    macs = positions * matrix
     acc_bits = popcount_bits(columns, weights.bits, source)
     levels = sink.type.max_code if isinstance(sink, Threshold) else 0
+    compared = sink.type.size // rows  # positions that pooled accumulators leave
     return LayerCounts(
         name=stage.dot.name,
         rows=rows,
         columns=columns,
+        positions=positions,
         macs=macs,
         operations=2 * macs,
         binary_operations=2 * macs * weights.bits * source.bits,
         acc_bits=acc_bits,
-        thresholds=rows * levels,
-        weight_bits=macs * weights.bits,
+        thresholds=compared * rows * levels,
+        weight_bits=matrix * weights.bits,
         threshold_bits=rows * levels * acc_bits,
-        weight_reads=nf * fold.pe * sf * fold.simd * weights.bits,
-        threshold_reads=nf * fold.pe * levels * acc_bits,
-        activation_reads=nf * sf * fold.simd * source.bits,
-        activation_writes=columns * source.bits,
+        weight_reads=positions * nf * fold.pe * sf * fold.simd * weights.bits,
+        threshold_reads=compared * nf * fold.pe * levels * acc_bits,
+        activation_reads=positions * nf * sf * fold.simd * source.bits,
+        activation_writes=positions * columns * source.bits,
     )

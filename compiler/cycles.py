@@ -6,7 +6,7 @@ All stages work at once, so the accelerator's initiation interval *equals* the l
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .folding import Folding, check_folding
+from .folding import Folding, check_buildable, check_folding
 from .ir import IntegerNetwork
 
 __all__ = [
@@ -65,6 +65,7 @@ class FoldRow:
 
 def stage_bounds(network: IntegerNetwork, folding: Folding) -> tuple[StageBound, ...]:
     """Every stage's bound in stream order; UsageError if the folding does not suit the network."""
+    check_buildable(network)
     check_folding(network, folding)
     stages = list(network.stages())
     first = folding.layers[stages[0].dot.name]

@@ -151,7 +151,7 @@ def _xnor(layer: LayerCounts, stage: Stage, folding: Folding, model: EnergyModel
     full_adders = bit_pairs * (model.xnor_per_full_adder + model.full_adders_per_counted_bit)
     full_adders += (accumulations + comparisons) * layer.acc_bits
     scores = stage.sink.type.size if isinstance(stage.sink, Scores) else 0
-    buffer = layer.activation_writes
+    buffer = layer.activation_writes // layer.positions
     return _Parts(
         full_adders * model.full_adder_pj + scores * (model.int32_multiply_pj + model.int32_add_pj),
         model.read_pj(layer.weight_reads, layer.weight_bits)
@@ -163,12 +163,12 @@ def _xnor(layer: LayerCounts, stage: Stage, folding: Folding, model: EnergyModel
 def _mac(layer: LayerCounts, stage: Stage, bits: int, multiply_pj: float, add_pj: float, model: EnergyModel) -> _Parts:
     """The same folding with a multiplier and an adder for each weight, and a bias added to each neuron."""
     weight_scale, activation_scale = bits / stage.dot.weights.bits, bits / stage.input_type.bits
-    buffer = layer.activation_writes * activation_scale
+    buffer = layer.activation_writes / layer.positions * activation_scale
     bias_bits = 32 * layer.rows
     return _Parts(
-        layer.weight_reads // stage.dot.weights.bits * (multiply_pj + add_pj) + layer.rows * add_pj,
+        layer.weight_reads // stage.dot.weights.bits * (multiply_pj + add_pj) + layer.positions * layer.rows * add_pj,
         model.read_pj(layer.weight_reads * weight_scale, layer.weight_bits * weight_scale)
-        + model.read_pj(bias_bits, bias_bits),
+        + model.read_pj(layer.positions * bias_bits, bias_bits),
         model.read_pj(layer.activation_reads * activation_scale, buffer)
         + model.read_pj(layer.activation_writes * activation_scale, buffer),
     )

@@ -6,11 +6,20 @@ from enum import StrEnum
 from pathlib import Path
 
 from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
-from ..errors import UsageError
+from ..errors import HardwareError, UsageError
 from ..files import atomic_write
-from .ir import IntegerNetwork
+from .ir import Conv2d, IntegerNetwork, MaxPool, Threshold
 
-__all__ = ["Folding", "LayerFold", "Memory", "Popcount", "check_folding", "load_folding", "save_folding"]
+__all__ = [
+    "Folding",
+    "LayerFold",
+    "Memory",
+    "Popcount",
+    "check_buildable",
+    "check_folding",
+    "load_folding",
+    "save_folding",
+]
 
 
 class Memory(StrEnum):
@@ -56,7 +65,7 @@ class LayerFold:
 
 @dataclass(frozen=True)
 class Folding:
-    """Foldings by the name of the Dense node; score lanes = classes scored in one cycle; how to count bits."""
+    """Foldings by the name of the dot product; score lanes = classes scored in one cycle; how to count bits."""
 
     layers: Mapping[str, LayerFold]
     score_lanes: int = 1
@@ -103,3 +112,12 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
     classes = len(network.class_names)
     if folding.score_lanes >= 2 * classes:
         raise UsageError(f"score_lanes {folding.score_lanes} is too large for {classes} classes; use at most {classes}")
+
+
+def check_buildable(network: IntegerNetwork) -> None:
+    """HardwareError naming every node that no hardware is built for yet."""
+    missing = [node.name for node in network.nodes if isinstance(node, Conv2d | MaxPool)]
+    if isinstance(network.node(network.scores.inputs[0]), Threshold):
+        missing.append(f"{network.scores.name} behind a threshold")
+    if missing:
+        raise HardwareError(f"hardware for {', '.join(missing)} is not built yet")

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .ir import CodeType, Dense, Input, IntegerNetwork, Node, Scores, Threshold
+from .ir import CodeType, Conv2d, Dense, Input, IntegerNetwork, MaxPool, Node, Scores, Threshold
 
 __all__ = ["Tensor", "Trace", "run"]
 
 Tensor = NDArray[np.integer[Any]]
 
 BATCH = 1024  # samples worked on at a time: bounds the memory, not the result
+BATCH_ELEMENTS = 1 << 24  # of the largest array of windows, for the same reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +59,25 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8], *, keep: Collection[s
     names = [node.name for node in network.nodes if keep is None or node.name in keep]
     steps = [(node, step_of(network, node)) for node in network.nodes]
     kept: dict[str, list[Tensor]] = {name: [] for name in [*names, network.scores.name]}
-    for start in range(0, max(len(codes), 1), BATCH):  # at least once, so that an empty batch has its shapes
-        tensor: Tensor = codes[start : start + BATCH]
+    batch = batch_of(network)
+    for start in range(0, max(len(codes), 1), batch):  # at least once, so that an empty batch has its shapes
+        tensor: Tensor = codes[start : start + batch]
         for node, step in steps:
             tensor = step(tensor)
             if node.name in kept:
                 kept[node.name].append(tensor)
     tensors = {name: np.concatenate(parts) for name, parts in kept.items()}
     return Trace({name: tensors[name] for name in names}, tensors[network.scores.name].astype(np.int64, copy=False))
+
+
+def batch_of(network: IntegerNetwork) -> int:
+    """How many samples are worked on at a time: a convolution's windows overlap and take many times its input."""
+    largest = 1
+    for stage in network.stages():
+        if isinstance(stage.dot, Conv2d):
+            window = stage.dot.window(stage.input_type)
+            largest = max(largest, window.positions * window.columns)
+    return min(BATCH, max(1, BATCH_ELEMENTS // largest))
 
 
 def step_of(network: IntegerNetwork, node: Node) -> Callable[[Tensor], Tensor]:
@@ -77,10 +89,17 @@ def step_of(network: IntegerNetwork, node: Node) -> Callable[[Tensor], Tensor]:
             source = network.node(node.inputs[0]).type
             assert isinstance(source, CodeType)  # verified
             return dense(node, source)
+        case Conv2d():
+            source = network.node(node.inputs[0]).type
+            assert isinstance(source, CodeType)  # verified
+            return convolution(node, source)
+        case MaxPool():
+            window = node.window(network.node(node.inputs[0]).type)
+            return lambda maps: window.patches(maps).max(axis=(3, 4))
         case Threshold():
             return lambda acc: threshold(node, acc)
         case Scores():
-            return lambda acc: acc * node.multiplier + node.offset
+            return lambda acc: acc.reshape(len(acc), node.type.size) * node.multiplier + node.offset
     raise UsageError(f"the golden model does not know {node.kind} nodes")
 
 
@@ -91,6 +110,19 @@ def dense(node: Dense, source: CodeType) -> Callable[[Tensor], Tensor]:
     def multiply(codes: Tensor) -> Tensor:
         values = source.values(codes).reshape(len(codes), source.size)
         return (values.astype(np.float64) @ matrix).astype(np.int64)
+
+    return multiply
+
+
+def convolution(node: Conv2d, source: CodeType) -> Callable[[Tensor], Tensor]:
+    """The dot product at every position: windows as rows of a matrix, multiplied like `dense`, exact like it."""
+    matrix = node.weights.values().astype(np.float64).T
+    window = node.window(source)
+    table = source.values(np.arange(1 << source.bits)).astype(np.float64)
+
+    def multiply(codes: Tensor) -> Tensor:
+        rows = window.patches(codes, node.pad_code or 0).reshape(-1, window.columns)
+        return (table[rows] @ matrix).astype(np.int64).reshape(len(codes), *node.type.shape)
 
     return multiply
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .counts import node_operations
-from .ir import CodeType, Dense, IntegerNetwork, Node, Threshold
+from .ir import CodeType, Conv2d, Dense, IntegerNetwork, Node, Threshold
 from .network_file import Array, stored_tensors
 
 __all__ = ["InspectRow", "Inspection", "inspect"]
@@ -13,9 +13,9 @@ __all__ = ["InspectRow", "Inspection", "inspect"]
 class InspectRow:
     """One node, or the total.
 
-    weight_bits and activation_bits: of a dense node its weights and its input codes, of an input or threshold node
-    the codes it yields; None where there are none. operations: a multiplication and an addition for each weight, a
-    comparison for each threshold. bytes: the node's tensors in the network file.
+    weight_bits and activation_bits: of a dot product its weights and its input codes, of an input or threshold node
+    the codes it yields; None where there are none. operations: a frame's, see `counts.node_operations`. thresholds:
+    stored. bytes: the node's tensors in the network file.
     """
 
     layer: str
@@ -78,15 +78,15 @@ def _bytes_of(node: Node, stored: dict[str, Array]) -> int:
 
 def _row(network: IntegerNetwork, node: Node, stored_bytes: int) -> InspectRow:
     source = network.node(node.inputs[0]).type if node.inputs else node.type
-    codes = source if isinstance(node, Dense) else node.type
+    codes = source if isinstance(node, Dense | Conv2d) else node.type
     return InspectRow(
         node.name,
         node.kind,
         source.shape,
         node.type.shape,
-        node.weights.bits if isinstance(node, Dense) else None,
+        node.weights.bits if isinstance(node, Dense | Conv2d) else None,
         codes.bits if isinstance(codes, CodeType) else None,
-        node.weights.codes.size if isinstance(node, Dense) else 0,
+        node.weights.codes.size if isinstance(node, Dense | Conv2d) else 0,
         node_operations(node),
         node.thresholds.size if isinstance(node, Threshold) else 0,
         stored_bytes,

@@ -6,7 +6,8 @@ yields) has an `AccType`. Codes stand for integers by their encoding:
 - bipolar, n bits: code q stands for the odd integer 2q - (2^n - 1); with n = 1 that is -1 or +1
 - unsigned, n bits: code q stands for q
 
-A dot product is `acc[n] = sum_k value(w[n, k]) * value(x[k])`, exact. This module imports NumPy alone.
+A dot product is `acc[n] = sum_k value(w[n, k]) * value(x[k])`, exact. Feature maps are (H, W, C), channel last; the
+last axis is the neuron's or channel's, and every per-neuron constant goes along it. This module imports NumPy alone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,15 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, UsageError
+from .geometry import Window
 
 __all__ = [
     "AccType",
     "CodeType",
+    "Conv2d",
     "Dense",
     "Encoding",
     "Input",
     "InputTransform",
     "IntegerNetwork",
+    "LookupTransform",
+    "MaxPool",
     "Node",
     "Scores",
     "Stage",
@@ -115,6 +120,21 @@ class InputTransform:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LookupTransform:
+    """How a raw byte becomes an input code: table[byte], uint8 (256,). For roundings that no affine rule makes."""
+
+    table: Codes
+
+    def codes(self, raw: NDArray[np.generic], bits: int) -> Codes:
+        """Codes of the raw samples (any shape), which must be whole numbers from 0 to 255; DataError if one is not."""
+        samples = raw.astype(np.uint8)
+        if raw.dtype != np.uint8 and not np.array_equal(samples, raw):
+            raise DataError("a raw sample is no whole number from 0 to 255; the network takes bytes")
+        codes: Codes = self.table[samples]
+        return codes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Weights:
     """A weight matrix as codes: uint8 (N, K), code width in bits, encoding."""
 
@@ -148,7 +168,7 @@ class Input(Node):
 
     kind: ClassVar[str] = "input"
     type: CodeType
-    transform: InputTransform | None
+    transform: InputTransform | LookupTransform | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,12 +181,61 @@ class Dense(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Conv2d(Node):
+    """2-D correlation: (H, W, C) codes to (H', W', N) accumulators, a dot product at each position of a window.
+
+    weights: (N, kh * kw * C), columns in the order (ky, kx, c). kernel, stride, padding, dilation: as of
+    `geometry.Window`. pad_code: the code that stands outside the map, None without padding; bipolar codes have no
+    zero, so that training says which of them it is.
+    """
+
+    kind: ClassVar[str] = "conv2d"
+    type: AccType
+    weights: Weights
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    pad_code: int | None = None
+
+    def window(self, source: CodeType | AccType) -> Window:
+        """The window on an input of that type; UsageError if it does not fit."""
+        return Window(map_shape(source, self.name), self.kernel, self.stride, self.padding, self.dilation)
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool(Node):
+    """Channel by channel the largest of a window, without padding: of codes, or of accumulators.
+
+    A larger code stands for a larger integer, so the largest code is that of the largest value. In front of a
+    Threshold it takes the largest accumulator, which with a negative slope is not the largest code.
+    """
+
+    kind: ClassVar[str] = "maxpool"
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+    def window(self, source: CodeType | AccType) -> Window:
+        """The window on an input of that type; UsageError if it does not fit."""
+        return Window(map_shape(source, self.name), self.kernel, self.stride)
+
+
+def map_shape(kind: CodeType | AccType, name: str) -> tuple[int, int, int]:
+    """The (H, W, C) of a feature map; UsageError naming the reader if it is none."""
+    if len(kind.shape) != 3:
+        raise UsageError(f"{name}: reads feature maps (H, W, C), not {kind.shape}")
+    height, width, channels = kind.shape
+    return height, width, channels
+
+
+@dataclass(frozen=True, eq=False)
 class Threshold(Node):
     """Accumulators to codes by integer comparison: BatchNorm and activation in one.
 
-    thresholds: int64 (N, 2^bits - 1). For an ascending neuron code = #{i : acc >= t[i]}, rows nondecreasing; for a
-    descending one (negative slope) code = #{i : acc <= t[i]}, rows nonincreasing. Entries lie in
-    [acc.lo - 1, acc.hi + 1]: the extra values stand for "never" and "always". descending: bool (N,).
+    thresholds: int64 (N, 2^bits - 1), N being the last axis: neurons, or the channels of a map. For an ascending
+    neuron code = #{i : acc >= t[i]}, rows nondecreasing; for a descending one (negative slope) code =
+    #{i : acc <= t[i]}, rows nonincreasing. Entries lie in [acc.lo - 1, acc.hi + 1]: the extra values stand for
+    "never" and "always". descending: bool (N,).
     """
 
     kind: ClassVar[str] = "threshold"
@@ -177,7 +246,10 @@ class Threshold(Node):
 
 @dataclass(frozen=True, eq=False)
 class Scores(Node):
-    """Class scores: score[c] = multiplier[c] * acc[c] + offset[c], int64; the class is the first largest score."""
+    """Class scores: score[c] = multiplier[c] * acc[c] + offset[c], int64; the class is the first largest score.
+
+    Behind a Threshold the codes take the accumulators' place, as the whole numbers they are (not what they stand for).
+    """
 
     kind: ClassVar[str] = "scores"
     type: AccType
@@ -187,11 +259,17 @@ class Scores(Node):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One engine of the accelerator: a dot product and what consumes its accumulators, with the input's type."""
+    """One engine of the accelerator: a dot product and what consumes its accumulators.
 
-    dot: Dense
+    input_type: of the codes that the dot product reads. pools_before: pools that make them of the codes of the stage
+    before. pools_after: pools of accumulators, between the dot product and its sink.
+    """
+
+    dot: Dense | Conv2d
     sink: Threshold | Scores
     input_type: CodeType
+    pools_before: tuple[MaxPool, ...] = ()
+    pools_after: tuple[MaxPool, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,10 +312,18 @@ class IntegerNetwork:
         return source.transform.codes(raw, source.type.bits)
 
     def stages(self) -> Iterator[Stage]:
-        """The engines in stream order."""
-        for dot in self.nodes:
-            if isinstance(dot, Dense):
-                source = self.node(dot.inputs[0]).type
-                sink = next(n for n in self.nodes if dot.name in n.inputs)
-                assert isinstance(source, CodeType) and isinstance(sink, Threshold | Scores)  # verified
-                yield Stage(dot, sink, source)
+        """The engines in stream order. Scores behind a Threshold belong to none of them: see `scores`."""
+        pools: list[MaxPool] = []
+        before: tuple[MaxPool, ...] = ()
+        source, dot = self.nodes[0].type, None
+        for node in self.nodes:
+            match node:
+                case MaxPool():
+                    pools.append(node)
+                case Dense() | Conv2d():
+                    source, dot, before = self.node(node.inputs[0]).type, node, tuple(pools)
+                    pools = []
+                case Threshold() | Scores() if dot is not None:
+                    assert isinstance(source, CodeType)  # verified
+                    yield Stage(dot, node, source, before, tuple(pools))
+                    dot, pools = None, []

@@ -27,11 +27,14 @@ from ..files import atomic_write
 from .ir import (
     AccType,
     CodeType,
+    Conv2d,
     Dense,
     Encoding,
     Input,
     InputTransform,
     IntegerNetwork,
+    LookupTransform,
+    MaxPool,
     Node,
     Scores,
     Threshold,
@@ -45,6 +48,7 @@ __all__ = ["FORMAT", "VERSION", "load_network", "network_bytes", "network_hash",
 FORMAT = "xnorflow-network"
 VERSION = 1
 KEY = "xnorflow"
+TABLE = "table"  # an input's transform by a tensor
 MAX_FILE = 1 << 32  # larger than any network this can describe; bounds what a foreign file makes us read
 MAX_COUNT = 1 << 31  # of elements of a tensor, before anything is allocated for it
 
@@ -100,7 +104,9 @@ def stored_tensors(network: IntegerNetwork) -> dict[str, Array]:
     tensors: dict[str, Array] = {}
     for node in network.nodes:
         match node:
-            case Dense():
+            case Input(transform=LookupTransform(table=table)):
+                tensors[f"{node.name}.table"] = table
+            case Dense() | Conv2d():
                 tensors[f"{node.name}.weights"] = pack_codes(node.weights.codes, node.weights.bits)
             case Threshold():
                 tensors[f"{node.name}.thresholds"] = narrowest(node.thresholds)
@@ -153,11 +159,17 @@ def describe(node: Node) -> dict[str, Any]:
     else:
         entry["range"] = [node.type.lo, node.type.hi]
     match node:
-        case Input():
-            entry["transform"] = (
-                None if node.transform is None else [float(node.transform.lo), float(node.transform.hi)]
-            )
-        case Dense():
+        case Input(transform=InputTransform(lo=lo, hi=hi)):
+            entry["transform"] = [float(lo), float(hi)]
+        case Input(transform=transform):
+            entry["transform"] = None if transform is None else TABLE
+        case Conv2d():
+            entry |= {name: list(getattr(node, name)) for name in ("kernel", "stride", "padding", "dilation")}
+            entry["pad_code"] = node.pad_code
+        case MaxPool():
+            entry |= {"kernel": list(node.kernel), "stride": list(node.stride)}
+    match node:
+        case Dense() | Conv2d():
             rows, columns = node.weights.codes.shape
             entry["weights"] = {"bits": node.weights.bits, "columns": columns, "encoding": str(node.weights.encoding)}
             entry["weights"]["rows"] = rows
@@ -274,21 +286,36 @@ def build_node(entry: Mapping[str, Any], tensors: Mapping[str, Array]) -> Node:
 
     match kind:
         case "input":
+            if entry.get("transform") == TABLE:
+                table = LookupTransform(tensor("table", (256,)).astype(np.uint8))
+                return Input(name, inputs, code_type(entry, where), table)
             return Input(name, inputs, code_type(entry, where), transform_of(entry, where))
         case "dense":
             return Dense(name, inputs, acc_type(entry, where), weights_of(mapping(entry.get("weights"), where), packed))
+        case "conv2d":
+            weights = weights_of(mapping(entry.get("weights"), where), packed)
+            kernel, stride, padding, dilation = (
+                pair(entry, key, where) for key in ("kernel", "stride", "padding", "dilation")
+            )
+            pad_code = None if entry.get("pad_code") is None else integer(entry["pad_code"], f"{where}: pad_code")
+            return Conv2d(name, inputs, acc_type(entry, where), weights, kernel, stride, padding, dilation, pad_code)
+        case "maxpool":
+            pooled = code_type(entry, where) if "bits" in entry else acc_type(entry, where)
+            return MaxPool(name, inputs, pooled, pair(entry, "kernel", where), pair(entry, "stride", where))
         case "threshold":
             codes = code_type(entry, where)
-            descending = packed("descending", codes.size, 1).astype(np.bool_)
-            return Threshold(name, inputs, codes, tensor("thresholds", (codes.size, codes.max_code)), descending)
+            rows = codes.shape[-1]
+            descending = packed("descending", rows, 1).astype(np.bool_)
+            return Threshold(name, inputs, codes, tensor("thresholds", (rows, codes.max_code)), descending)
         case "scores":
             scores = acc_type(entry, where)
             return Scores(name, inputs, scores, tensor("multiplier", scores.shape), tensor("offset", scores.shape))
-    raise NetworkFileError(f"{where}: kind {kind!r} is none of input, dense, threshold, scores")
+    known = "input, dense, conv2d, maxpool, threshold, scores"
+    raise NetworkFileError(f"{where}: kind {kind!r} is none of {known}")
 
 
 def weights_of(entry: Mapping[str, Any], packed: Callable[[str, int, int], NDArray[np.uint8]]) -> Weights:
-    """The weight matrix of a dense node."""
+    """The weight matrix of a dot product."""
     where = "weights"
     rows, columns, bits = (integer(entry.get(key), f"{where}: {key}") for key in ("rows", "columns", "bits"))
     if not (1 <= bits <= 8 and rows >= 1 and columns >= 1 and rows * columns <= MAX_COUNT):
@@ -297,20 +324,28 @@ def weights_of(entry: Mapping[str, Any], packed: Callable[[str, int, int], NDArr
 
 
 def code_type(entry: Mapping[str, Any], where: str) -> CodeType:
-    """The type of an input or threshold node."""
+    """A type of codes."""
     bits = integer(entry.get("bits"), f"{where}: bits")
     shape = integers(entry, "shape", where)
-    if not 1 <= bits <= 8 or not 0 < math.prod(shape) <= MAX_COUNT or min(shape, default=1) < 1:
+    if not 1 <= bits <= 8 or not 0 < math.prod(shape) <= MAX_COUNT or min(shape, default=0) < 1:
         raise NetworkFileError(f"{where}: shape {list(shape)} of {bits} bits is not possible")
     return CodeType(shape, bits, encoding_of(entry, where))
 
 
 def acc_type(entry: Mapping[str, Any], where: str) -> AccType:
-    """The type of a dense or scores node."""
+    """A type of accumulators or scores."""
     bounds = integers(entry, "range", where)
     if len(bounds) != 2:
         raise NetworkFileError(f"{where}: a range has two ends, not {len(bounds)}")
     return AccType(integers(entry, "shape", where), *bounds)
+
+
+def pair(entry: Mapping[str, Any], key: str, where: str) -> tuple[int, int]:
+    """A vertical and a horizontal extent."""
+    found = integers(entry, key, where)
+    if len(found) != 2:
+        raise NetworkFileError(f"{where}: {key} must be two integers, not {len(found)}")
+    return found[0], found[1]
 
 
 def transform_of(entry: Mapping[str, Any], where: str) -> InputTransform | None:

@@ -37,7 +37,10 @@ def row_ranges(weights: Weights, source: CodeType) -> RowRanges:
     return RowRanges(ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1), np.maximum(step, 1))
 
 
-def acc_type(weights: Weights, source: CodeType) -> AccType:
-    """The least accumulator type that holds every reachable value of every neuron."""
+def acc_type(weights: Weights, source: CodeType, positions: tuple[int, ...] = ()) -> AccType:
+    """The least accumulator type that holds every reachable value of every neuron.
+
+    positions: (H', W') of a convolution, whose padding takes codes of `source` too and so widens nothing.
+    """
     ranges = row_ranges(weights, source)
-    return AccType((weights.codes.shape[0],), int(ranges.lo.min()), int(ranges.hi.max()))
+    return AccType((*positions, weights.codes.shape[0]), int(ranges.lo.min()), int(ranges.hi.max()))

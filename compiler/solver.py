@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
 from ..errors import HardwareError, UsageError
-from .folding import Folding, LayerFold, Popcount
+from .folding import Folding, LayerFold, Popcount, check_buildable
 from .ir import IntegerNetwork, Stage, Threshold
 
 __all__ = ["default_folding", "estimate_luts", "fold_for_cycles", "fold_for_fps"]
@@ -84,6 +84,7 @@ def estimate_luts(network: IntegerNetwork, folding: Folding, board: Board | None
 
 
 def _solve(network: IntegerNetwork, cycles: int, board: Board | None) -> Folding:
+    check_buildable(network)
     stages = list(network.stages())
     choices: list[_Choice] = []
     for stage in stages:

@@ -5,13 +5,28 @@ node alone and at the chain of names; only a network that passes them is handed 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from math import isfinite
 
 import numpy as np
 
 from ..errors import UsageError, XnorflowError
-from .ir import AccType, CodeType, Dense, Encoding, Input, IntegerNetwork, Node, Scores, Threshold
+from .ir import (
+    AccType,
+    CodeType,
+    Conv2d,
+    Dense,
+    Encoding,
+    Input,
+    InputTransform,
+    IntegerNetwork,
+    LookupTransform,
+    MaxPool,
+    Node,
+    Scores,
+    Threshold,
+)
 from .names import name_problem
 from .ranges import row_ranges
 
@@ -43,7 +58,7 @@ def ends_are_input_and_scores(network: IntegerNetwork) -> Iterator[str]:
     """Input first, Scores last, neither anywhere else."""
     kinds = [node.kind for node in network.nodes]
     if len(kinds) < 3 or kinds[0] != "input" or kinds[-1] != "scores":
-        yield f"the nodes are {', '.join(kinds) or 'none'}; they must begin with input and end with dense, scores"
+        yield f"the nodes are {', '.join(kinds) or 'none'}; they must begin with input and end with scores"
     for node in network.nodes[1:-1]:
         if node.kind in ("input", "scores"):
             yield f"{node.name}: a second {node.kind} node"
@@ -68,8 +83,26 @@ def nodes_form_a_chain(network: IntegerNetwork) -> Iterator[str]:
     for before, node in pairwise(network.nodes):
         if node.inputs != (before.name,):
             yield f"{node.name}: reads ({', '.join(node.inputs)}) instead of the node before it, {before.name}"
-        if isinstance(node, Dense) != isinstance(before, Input | Threshold):
-            yield f"{node.name}: a {node.kind} node cannot follow a {before.kind} node"
+        if not follows(node, before):
+            yield f"{node.name}: {node.kind} cannot follow {before.kind}"
+
+
+def follows(node: Node, before: Node) -> bool:
+    """Whether the kinds of two neighbours fit: what a node reads, codes or accumulators, the other yields.
+
+    A pool yields what it reads; its type says which. Scores close a dot product or a Threshold.
+    """
+    codes = isinstance(before, Input | Threshold) or (isinstance(before, MaxPool) and isinstance(before.type, CodeType))
+    match node:
+        case Dense() | Conv2d():
+            return codes
+        case Threshold():
+            return not codes
+        case MaxPool():
+            return codes == isinstance(node.type, CodeType)
+        case Scores():
+            return isinstance(before, Dense | Conv2d | Threshold)
+    return True  # an input: its place is a rule of its own
 
 
 def types_are_sound(network: IntegerNetwork) -> Iterator[str]:
@@ -77,17 +110,17 @@ def types_are_sound(network: IntegerNetwork) -> Iterator[str]:
     for node in network.nodes:
         kind = node.type
         wanted = CodeType if isinstance(node, Input | Threshold) else AccType
-        if not isinstance(kind, wanted):
+        if not isinstance(kind, wanted) and not (isinstance(node, MaxPool) and isinstance(kind, CodeType)):
             yield f"{node.name}: a {node.kind} node has a {wanted.__name__}, not {type(kind).__name__}"
             continue
-        if not all(isinstance(extent, int) and extent > 0 for extent in kind.shape):
+        if not kind.shape or not all(isinstance(extent, int) and extent > 0 for extent in kind.shape):
             yield f"{node.name}: shape {kind.shape} is not made of positive integers"
         if isinstance(kind, CodeType):
             if not 1 <= kind.bits <= 8:
                 yield f"{node.name}: codes have 1 to 8 bits, not {kind.bits}"
         elif kind.lo > kind.hi:
             yield f"{node.name}: the range {kind.lo}..{kind.hi} is empty"
-        elif isinstance(node, Dense) and max(-kind.lo, kind.hi) >= EXACT:
+        elif isinstance(node, Dense | Conv2d) and max(-kind.lo, kind.hi) >= EXACT:
             yield f"{node.name}: accumulators {kind.lo}..{kind.hi} do not stay below 2^53"
 
 
@@ -97,7 +130,7 @@ def arrays_are_sound(network: IntegerNetwork) -> Iterator[str]:
         for name, array, dtype, dimensions in node_arrays(node):
             if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != dimensions:
                 yield f"{node.name}: {name} must be {np.dtype(dtype).name} with {dimensions} axes"
-        if isinstance(node, Dense):
+        if isinstance(node, Dense | Conv2d):
             weights = node.weights
             if not 1 <= weights.bits <= 8:
                 yield f"{node.name}: weights have 1 to 8 bits, not {weights.bits}"
@@ -110,7 +143,9 @@ def arrays_are_sound(network: IntegerNetwork) -> Iterator[str]:
 def node_arrays(node: Node) -> tuple[tuple[str, object, type, int], ...]:
     """The arrays of a node: what it is called, the array, its dtype, its number of axes."""
     match node:
-        case Dense():
+        case Input(transform=LookupTransform(table=table)):
+            return (("table", table, np.uint8, 1),)
+        case Dense() | Conv2d():
             return (("weights", node.weights.codes, np.uint8, 2),)
         case Threshold():
             return (("thresholds", node.thresholds, np.int64, 2), ("descending", node.descending, np.bool_, 1))
@@ -120,9 +155,17 @@ def node_arrays(node: Node) -> tuple[tuple[str, object, type, int], ...]:
 
 
 def transform_is_sound(network: IntegerNetwork) -> Iterator[str]:
-    """The input's quantization range is finite and not empty."""
+    """The input's quantization range is finite and not empty; a table has a code that fits for every byte."""
     for node in network.nodes:
-        if isinstance(node, Input) and node.transform is not None:
+        if not isinstance(node, Input):
+            continue
+        if isinstance(node.transform, LookupTransform) and node.transform.table.dtype == np.uint8:
+            table = node.transform.table
+            if table.shape != (256,):
+                yield f"{node.name}: the input table must have 256 entries, not shape {table.shape}"
+            elif int(table.max()) >> min(node.type.bits, 8):
+                yield f"{node.name}: the input table's code {table.max()} does not fit into {node.type.bits} bits"
+        if isinstance(node.transform, InputTransform):
             lo, hi = node.transform.lo, node.transform.hi
             if not (isfinite(lo) and isfinite(hi) and lo < hi):
                 yield f"{node.name}: the input range must be two finite numbers lo < hi, not {lo}, {hi}"
@@ -140,15 +183,48 @@ def labels_are_sound(network: IntegerNetwork) -> Iterator[str]:
             yield f"provenance {key!r} is not printable text"
 
 
-def dense_fits(network: IntegerNetwork) -> Iterator[str]:
-    """One weight row a neuron, one column an input element; the type holds every reachable accumulator."""
+def windows_fit(network: IntegerNetwork) -> Iterator[str]:
+    """Windows fit their maps; a padding has a code of the input; a pool keeps the type and takes the window's shape."""
     for before, node in pairwise(network.nodes):
-        if not isinstance(node, Dense) or not isinstance(before.type, CodeType):
+        if not isinstance(node, Conv2d | MaxPool):
+            continue
+        try:
+            window = node.window(before.type)
+        except UsageError as error:
+            text = str(error)
+            yield text if text.startswith(f"{node.name}: ") else f"{node.name}: {text}"
+            continue
+        if isinstance(node, MaxPool):
+            wanted = replace(before.type, shape=(*window.output, window.input[2]))
+            if node.type != wanted:
+                yield f"{node.name}: type {node.type} instead of {wanted}"
+        elif (node.pad_code is None) != (node.padding == (0, 0)):
+            yield f"{node.name}: padding {node.padding} and pad_code {node.pad_code}: padding alone has a code"
+        elif (
+            node.pad_code is not None
+            and isinstance(before.type, CodeType)
+            and not 0 <= node.pad_code <= before.type.max_code
+        ):
+            yield f"{node.name}: pad_code {node.pad_code} is no code of {before.type.bits} bits"
+
+
+def dots_fit(network: IntegerNetwork) -> Iterator[str]:
+    """One weight row a neuron, one column an element; the type holds every reachable accumulator."""
+    for before, node in pairwise(network.nodes):
+        if not isinstance(node, Dense | Conv2d) or not isinstance(before.type, CodeType):
             continue
         rows, columns = node.weights.codes.shape
-        if columns != before.type.size:
-            yield f"{node.name}: {columns} weight columns for {before.type.size} elements of {before.name}"
-        elif node.type.shape != (rows,):
+        elements, of = before.type.size, before.name
+        positions: tuple[int, ...] = ()
+        if isinstance(node, Conv2d):
+            try:
+                window = node.window(before.type)
+            except UsageError:
+                continue  # windows_fit tells
+            elements, positions, of = window.columns, window.output, "a window"
+        if columns != elements:
+            yield f"{node.name}: {columns} weight columns for {elements} elements of {of}"
+        elif node.type.shape != (*positions, rows):
             yield f"{node.name}: {rows} weight rows, but shape {node.type.shape}"
         else:
             reach = row_ranges(node.weights, before.type)
@@ -162,12 +238,12 @@ def thresholds_fit(network: IntegerNetwork) -> Iterator[str]:
     for before, node in pairwise(network.nodes):
         if not isinstance(node, Threshold) or not isinstance(before.type, AccType):
             continue
-        wanted = (before.type.size, node.type.max_code)
+        wanted = (before.type.shape[-1], node.type.max_code)
         if node.thresholds.shape != wanted or node.descending.shape != wanted[:1]:
             yield f"{node.name}: thresholds {node.thresholds.shape}, descending {node.descending.shape}, need {wanted}"
             continue
-        if node.type.size != before.type.size:
-            yield f"{node.name}: shape {node.type.shape} for {before.type.size} accumulators"
+        if node.type.shape != before.type.shape:
+            yield f"{node.name}: shape {node.type.shape} for accumulators of shape {before.type.shape}"
         signed = np.where(node.descending[:, None], -node.thresholds, node.thresholds)
         unordered = np.flatnonzero((np.diff(signed, axis=1) < 0).any(axis=1))
         if unordered.size:
@@ -180,10 +256,10 @@ def thresholds_fit(network: IntegerNetwork) -> Iterator[str]:
 def scores_fit(network: IntegerNetwork) -> Iterator[str]:
     """One multiplier and offset a class; the type holds every score, and int64 holds the type."""
     for before, node in pairwise(network.nodes):
-        if not isinstance(node, Scores) or not isinstance(before.type, AccType):
+        if not isinstance(node, Scores):
             continue
         classes = before.type.size
-        if node.multiplier.shape != (classes,) or node.offset.shape != (classes,) or node.type.size != classes:
+        if node.multiplier.shape != (classes,) or node.offset.shape != (classes,) or node.type.shape != (classes,):
             yield (
                 f"{node.name}: {node.multiplier.size} multipliers, {node.offset.size} offsets and shape "
                 f"{node.type.shape} for {classes} accumulators"
@@ -196,10 +272,11 @@ def scores_fit(network: IntegerNetwork) -> Iterator[str]:
             yield f"{node.name}: scores {node.type.lo}..{node.type.hi} do not stay below 2^62"
 
 
-def score_range(node: Scores, acc: AccType) -> tuple[int, int]:
+def score_range(node: Scores, source: AccType | CodeType) -> tuple[int, int]:
     """The least and the largest score, in Python integers: a product that wraps must be seen, not computed."""
     pairs = zip(node.multiplier.tolist(), node.offset.tolist(), strict=True)
-    ends = [m * end + b for m, b in pairs for end in (acc.lo, acc.hi)]
+    reach = (source.lo, source.hi) if isinstance(source, AccType) else (0, source.max_code)
+    ends = [m * end + b for m, b in pairs for end in reach]
     return min(ends), max(ends)
 
 
@@ -208,7 +285,7 @@ def encodings_are_known(network: IntegerNetwork) -> Iterator[str]:
     for node in network.nodes:
         if isinstance(node.type, CodeType) and not isinstance(node.type.encoding, Encoding):
             yield f"{node.name}: encoding {node.type.encoding!r} is not an Encoding"
-        if isinstance(node, Dense) and not isinstance(node.weights.encoding, Encoding):
+        if isinstance(node, Dense | Conv2d) and not isinstance(node.weights.encoding, Encoding):
             yield f"{node.name}: weight encoding {node.weights.encoding!r} is not an Encoding"
 
 
@@ -222,4 +299,4 @@ NODE_RULES: tuple[Rule, ...] = (
     transform_is_sound,
     labels_are_sound,
 )
-EDGE_RULES: tuple[Rule, ...] = (dense_fits, thresholds_fit, scores_fit)
+EDGE_RULES: tuple[Rule, ...] = (windows_fit, dots_fit, thresholds_fit, scores_fit)

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.stream import Interface
 from amaranth.lib.wiring import In, Out
 
-from ..compiler.folding import Folding, check_folding
+from ..compiler.folding import Folding, check_buildable, check_folding
 from ..compiler.ir import IntegerNetwork
 from ..errors import HardwareError
 from .axi import InputAdapter, OutputAdapter, data_width
@@ -56,6 +56,7 @@ class Accelerator(wiring.Component):
         results: Results = Results.SCORES,
         popcount_stages: int = 1,
     ) -> None:
+        check_buildable(network)
         check_folding(network, folding)
         stages = list(network.stages())
         self.engines = {
