@@ -119,7 +119,7 @@ def _shared_objects(verilator: VerilatorInfo, folder: Path, runtime: str) -> Pat
         line
         for name in (f"{_PREFIX}.mk", f"{_PREFIX}_classes.mk")
         for line in (folder / name).read_text().splitlines()
-        if re.match(r"VM_(?!USER_DIR|USER_CLASSES|PREFIX|MODPREFIX)\w+ *=|VERILATOR_ROOT *=", line)
+        if re.match(r"(VM_\w+|VERILATOR_ROOT) *=", line)
     ]
     key = hashlib.sha256("\n".join([verilator.version, str(verilator.path), compiler, runtime, *settings]).encode())
     return Path(sys.prefix) / "var" / "xnorflow" / f"verilated-{key.hexdigest()[:16]}"

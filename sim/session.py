@@ -142,7 +142,6 @@ class BenchSession:
         source = folder / "bench.sv"
         source.write_text(bench)
         sources = [source, *self.design.sources]
-        arguments = [*_ARGUMENTS, *(("-DBENCH_WAVES",) if waves else ())]
         if driver is Driver.COCOTB:
             build_cocotb(
                 self._verilator,
@@ -150,7 +149,7 @@ class BenchSession:
                 ports=BENCH_PORTS,
                 sources=sources,
                 folder=folder,
-                arguments=arguments,
+                arguments=_ARGUMENTS,
                 waves=waves,
                 optimization=optimization,
                 main=cocotb_main(),
@@ -162,7 +161,7 @@ class BenchSession:
                 main=bench_main(),
                 sources=sources,
                 folder=folder,
-                arguments=arguments,
+                arguments=_ARGUMENTS,
                 waves=waves,
                 optimization=optimization,
             )

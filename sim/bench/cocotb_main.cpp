@@ -8,6 +8,9 @@
 #include "Vtop.h"
 #include "verilated.h"
 #include "verilated_vpi.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
 
 extern "C" void vlog_startup_routines_bootstrap();  // starts cocotb
 
@@ -46,6 +49,11 @@ int main(int argc, char** argv) {
     Verilated::traceEverOn(true);
 #endif
     const auto top = std::make_unique<Vtop>("");
+#if VM_TRACE
+    VerilatedVcdC trace;
+    top->trace(&trace, 99);
+    trace.open("bench.vcd");
+#endif
     vlog_startup_routines_bootstrap();
     VerilatedVpi::callCbs(cbStartOfSimulation);
     call_waiting();
@@ -68,8 +76,14 @@ int main(int argc, char** argv) {
             waited_for |= call_waiting();
         }
         if (waited_for) settle(*top);
+#if VM_TRACE
+        if (top->tracing) trace.dump(now);
+#endif
     }
     top->final();
+#if VM_TRACE
+    trace.close();
+#endif
     VerilatedVpi::callCbs(cbEndOfSimulation);
     return Verilated::threadContextp()->errorCount() > 0;
 }
