@@ -15,7 +15,6 @@ They are instances since abc9 would tear the same compressors apart if they were
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count as numbers
 
 from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
 
@@ -219,7 +218,7 @@ def _carry_chain(
     """The sum bits of a carry chain and its carry out; CARRY4s, four bits each."""
     sums: list[Value] = []
     carry = carry_in
-    for start, number in zip(range(0, len(propagate), 4), numbers(), strict=False):
+    for number, start in enumerate(range(0, len(propagate), 4)):
         size = min(4, len(propagate) - start)
         s, d, o, co = (Signal(4, name=f"{name}_{port}_{number}") for port in ("s", "di", "o", "co"))
         m.d.comb += [s.eq(Cat(propagate[start : start + 4])), d.eq(Cat(generate[start : start + 4]))]
