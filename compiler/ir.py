@@ -30,7 +30,6 @@ __all__ = [
     "Input",
     "InputTransform",
     "IntegerNetwork",
-    "LookupTransform",
     "MaxPool",
     "Node",
     "Scores",
@@ -120,21 +119,6 @@ class InputTransform:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LookupTransform:
-    """How a raw byte becomes an input code: table[byte], uint8 (256,). For roundings that no affine rule makes."""
-
-    table: Codes
-
-    def codes(self, raw: NDArray[np.generic], bits: int) -> Codes:
-        """Codes of the raw samples (any shape), which must be whole numbers from 0 to 255; DataError if one is not."""
-        samples = raw.astype(np.uint8)
-        if raw.dtype != np.uint8 and not np.array_equal(samples, raw):
-            raise DataError("a raw sample is no whole number from 0 to 255; the network takes bytes")
-        codes: Codes = self.table[samples]
-        return codes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Weights:
     """A weight matrix as codes: uint8 (N, K), code width in bits, encoding."""
 
@@ -168,7 +152,7 @@ class Input(Node):
 
     kind: ClassVar[str] = "input"
     type: CodeType
-    transform: InputTransform | LookupTransform | None
+    transform: InputTransform | None
 
 
 @dataclass(frozen=True, eq=False)

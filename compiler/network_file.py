@@ -33,7 +33,6 @@ from .ir import (
     Input,
     InputTransform,
     IntegerNetwork,
-    LookupTransform,
     MaxPool,
     Node,
     Scores,
@@ -48,7 +47,6 @@ __all__ = ["FORMAT", "VERSION", "load_network", "network_bytes", "network_hash",
 FORMAT = "xnorflow-network"
 VERSION = 1
 KEY = "xnorflow"
-TABLE = "table"  # an input's transform by a tensor
 MAX_FILE = 1 << 32  # larger than any network this can describe; bounds what a foreign file makes us read
 MAX_COUNT = 1 << 31  # of elements of a tensor, before anything is allocated for it
 
@@ -104,8 +102,6 @@ def stored_tensors(network: IntegerNetwork) -> dict[str, Array]:
     tensors: dict[str, Array] = {}
     for node in network.nodes:
         match node:
-            case Input(transform=LookupTransform(table=table)):
-                tensors[f"{node.name}.table"] = table
             case Dense() | Conv2d():
                 tensors[f"{node.name}.weights"] = pack_codes(node.weights.codes, node.weights.bits)
             case Threshold():
@@ -159,10 +155,10 @@ def describe(node: Node) -> dict[str, Any]:
     else:
         entry["range"] = [node.type.lo, node.type.hi]
     match node:
-        case Input(transform=InputTransform(lo=lo, hi=hi)):
-            entry["transform"] = [float(lo), float(hi)]
-        case Input(transform=transform):
-            entry["transform"] = None if transform is None else TABLE
+        case Input():
+            entry["transform"] = (
+                None if node.transform is None else [float(node.transform.lo), float(node.transform.hi)]
+            )
         case Conv2d():
             entry |= {name: list(getattr(node, name)) for name in ("kernel", "stride", "padding", "dilation")}
             entry["pad_code"] = node.pad_code
@@ -286,9 +282,6 @@ def build_node(entry: Mapping[str, Any], tensors: Mapping[str, Array]) -> Node:
 
     match kind:
         case "input":
-            if entry.get("transform") == TABLE:
-                table = LookupTransform(tensor("table", (256,)).astype(np.uint8))
-                return Input(name, inputs, code_type(entry, where), table)
             return Input(name, inputs, code_type(entry, where), transform_of(entry, where))
         case "dense":
             return Dense(name, inputs, acc_type(entry, where), weights_of(mapping(entry.get("weights"), where), packed))

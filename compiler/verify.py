@@ -19,9 +19,7 @@ from .ir import (
     Dense,
     Encoding,
     Input,
-    InputTransform,
     IntegerNetwork,
-    LookupTransform,
     MaxPool,
     Node,
     Scores,
@@ -143,8 +141,6 @@ def arrays_are_sound(network: IntegerNetwork) -> Iterator[str]:
 def node_arrays(node: Node) -> tuple[tuple[str, object, type, int], ...]:
     """The arrays of a node: what it is called, the array, its dtype, its number of axes."""
     match node:
-        case Input(transform=LookupTransform(table=table)):
-            return (("table", table, np.uint8, 1),)
         case Dense() | Conv2d():
             return (("weights", node.weights.codes, np.uint8, 2),)
         case Threshold():
@@ -155,17 +151,9 @@ def node_arrays(node: Node) -> tuple[tuple[str, object, type, int], ...]:
 
 
 def transform_is_sound(network: IntegerNetwork) -> Iterator[str]:
-    """The input's quantization range is finite and not empty; a table has a code that fits for every byte."""
+    """The input's quantization range is finite and not empty."""
     for node in network.nodes:
-        if not isinstance(node, Input):
-            continue
-        if isinstance(node.transform, LookupTransform) and node.transform.table.dtype == np.uint8:
-            table = node.transform.table
-            if table.shape != (256,):
-                yield f"{node.name}: the input table must have 256 entries, not shape {table.shape}"
-            elif int(table.max()) >> min(node.type.bits, 8):
-                yield f"{node.name}: the input table's code {table.max()} does not fit into {node.type.bits} bits"
-        if isinstance(node.transform, InputTransform):
+        if isinstance(node, Input) and node.transform is not None:
             lo, hi = node.transform.lo, node.transform.hi
             if not (isfinite(lo) and isfinite(hi) and lo < hi):
                 yield f"{node.name}: the input range must be two finite numbers lo < hi, not {lo}, {hi}"

@@ -3,6 +3,8 @@
 - digits: the 1,797 real 8x8 handwritten digits, 0..16, that scikit-learn bundles. Split by index: of every ten
   samples two are test, one is validation, seven are training.
 - mnist: IDX files, gzip-packed or plain; the last 10,000 of the 60,000 training images are validation.
+- cifar10: the binary version, data_batch_1.bin to data_batch_5.bin and test_batch.bin; the last 5,000 of the 50,000
+  training images are validation. A test batch may be cut to any whole number of records; all of it is the test set.
 """
 
 import gzip
@@ -44,18 +46,21 @@ class Samples:
 
 
 _TEN = tuple("0123456789")
+_CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DATASETS = {
     "digits": DatasetInfo((8, 8), _TEN, 16),
     "mnist": DatasetInfo((28, 28), _TEN, 255),
+    "cifar10": DatasetInfo((32, 32, 3), _CIFAR, 255),
 }
+_FOLDERS = {"mnist": "mnist", "cifar10": "cifar-10-batches-bin"}  # as the public copies call them
 
 
 def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = None) -> Samples:
     """Raw samples of one split.
 
     data_dir: a folder with one sub-folder per data set under its public name, or that sub-folder itself; None: the
-    folder named by XNORFLOW_DATA, and without it a download into build/data. Raises UsageError for an unknown name or
-    split, DataError for files that are missing, damaged or of the wrong shape.
+    folder named by XNORFLOW_DATA, and without it, for MNIST, a download into build/data. Raises UsageError for an
+    unknown name or split, DataError for files that are missing, damaged or of the wrong shape.
     """
     if name not in DATASETS:
         raise UsageError(
@@ -63,7 +68,13 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
         )
     if split not in get_args(Split):
         raise UsageError(f"unknown split {split!r}; the splits are {', '.join(get_args(Split))}")
-    images, labels = _digits(split) if name == "digits" else _mnist(split, data_dir)
+    match name:
+        case "digits":
+            images, labels = _digits(split)
+        case "mnist":
+            images, labels = _mnist(split, data_dir)
+        case _:
+            images, labels = _cifar10(split, data_dir)
     return Samples(images, labels, DATASETS[name].class_names)
 
 
@@ -89,17 +100,48 @@ def _mnist(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], 
     return images[part], labels[part].astype(np.int64)
 
 
+def _cifar10(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    folder = _folder("cifar10", data_dir)
+    if split == "test":
+        records = _records(folder / "test_batch.bin", None)
+    else:
+        records = np.concatenate([_records(folder / f"data_batch_{i}.bin", 10_000) for i in range(1, 6)])
+        records = records[-5000:] if split == "validation" else records[:-5000]
+    planes = records[:, 1:].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64)
+
+
+def _records(path: Path, count: int | None) -> NDArray[np.uint8]:
+    """The records (B, 3073) of a CIFAR-10 batch: a label, then the planes R, G and B. count: B, None for any."""
+    size = 1 + 3 * 32 * 32
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"there is no {path}; give --data-dir or XNORFLOW_DATA a folder that has it") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if not content or len(content) % size or count not in (None, len(content) // size):
+        wanted = f"{count * size}" if count else f"a multiple of {size}"
+        raise DataError(f"{path} is damaged: {len(content)} bytes, not {wanted}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, size)
+    if records[:, 0].max() > 9:
+        raise DataError(f"{path} is damaged: a label is {records[:, 0].max()}; CIFAR-10 has 0 to 9")
+    return records
+
+
 def _folder(name: str, data_dir: Path | str | None) -> Path:
-    """The folder of the data set `name`, downloaded where neither --data-dir nor XNORFLOW_DATA is given."""
+    """The folder of the data set `name`; MNIST is downloaded where neither --data-dir nor XNORFLOW_DATA is given."""
     source = "--data-dir"
     if data_dir is None:
         source, data_dir = "XNORFLOW_DATA", os.environ.get("XNORFLOW_DATA") or None
+    if data_dir is None and name != "mnist":
+        raise DataError(f"{name} is not downloaded; give --data-dir or XNORFLOW_DATA a folder with {_FOLDERS[name]}")
     if data_dir is None:
         return fetch_mnist(Path("build") / "data" / name)
     root = Path(data_dir)
     if not root.is_dir():
         raise DataError(f"{root}, given by {source}, is not a folder")
-    return root / name if (root / name).is_dir() else root
+    return root / _FOLDERS[name] if (root / _FOLDERS[name]).is_dir() else root
 
 
 def _find(folder: Path, stem: str) -> Path:

@@ -116,3 +116,8 @@ def test_a_traceback_can_be_asked_for(xnorflow: Run) -> None:
     done = xnorflow("inspect", "cut.safetensors", XNORFLOW_TRACEBACK="1")
     assert "Traceback" in done.stderr
     assert "NetworkFileError" in done.stderr
+
+
+def test_a_folder_that_holds_no_published_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import-bnn-pynq", str(tmp_path)]) == 3
+    assert "holds weights of 0 layers" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from xnorflow.compiler.network_file import load_network
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
-    *("train", "recipes", "compile", "inspect", "eval", "predict"),
+    *("train", "recipes", "compile", "import-bnn-pynq", "inspect", "eval", "predict"),
     *("boards", "generate", "simulate", "report", "demo", "doctor", "bench"),
 )
 

@@ -196,3 +196,50 @@ def test_no_network_is_one_clear_line(tmp_path, monkeypatch):
 def test_reading_data_and_recipes_needs_no_torch(module):
     code = f"import sys, xnorflow.train.{module}; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def small_cifar(tmp_path):
+    """CIFAR-10's layout; record i of a batch has label i % 10 and a red plane that tells its row and column."""
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    record = np.zeros((1, 3073), np.uint8)
+    record[0, 1:1025] = np.repeat(np.arange(32), 32)
+    record[0, 1025:2049] = np.tile(np.arange(32), 32)
+    record[0, 2049:] = 200
+    for name, count in (*((f"data_batch_{i}", 10_000) for i in range(1, 6)), ("test_batch", 20)):
+        records = np.repeat(record, count, axis=0)
+        records[:, 0] = np.arange(count) % 10
+        records[:, 3072] = int(name[-1]) if name[-1].isdigit() else 0
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    return tmp_path
+
+
+def test_cifar10_is_channel_last_and_split_by_index(small_cifar):
+    parts = [load_dataset("cifar10", split, small_cifar) for split in SPLITS]
+    assert [part.images.shape for part in parts] == [(45_000, 32, 32, 3), (5000, 32, 32, 3), (20, 32, 32, 3)]
+    pixel = parts[2].images[0, 5, 7]
+    assert pixel.tolist() == [5, 7, 200]
+    assert set(parts[0].images[:, 31, 31, 2].tolist()) == {1, 2, 3, 4, 5}
+    assert set(parts[1].images[:, 31, 31, 2].tolist()) == {5}
+    assert parts[2].labels.tolist() == [*range(10), *range(10)]
+    assert len(parts[2].class_names) == 10
+
+
+def test_damaged_cifar10_is_refused(small_cifar, monkeypatch):
+    folder = small_cifar / "cifar-10-batches-bin"
+    (folder / "test_batch.bin").write_bytes(b"\x00" * 3072)
+    with pytest.raises(DataError, match=r"test_batch.bin is damaged: 3072 bytes, not a multiple of 3073"):
+        load_dataset("cifar10", "test", folder)
+    (folder / "test_batch.bin").write_bytes(b"\x0a" * 3073)
+    with pytest.raises(DataError, match="a label is 10; CIFAR-10 has 0 to 9"):
+        load_dataset("cifar10", "test", folder)
+    (folder / "data_batch_3.bin").write_bytes(b"\x00" * 3073)
+    with pytest.raises(DataError, match="data_batch_3.bin is damaged: 3073 bytes, not 30730000"):
+        load_dataset("cifar10", "train", folder)
+    (folder / "data_batch_1.bin").unlink()
+    with pytest.raises(DataError, match="there is no .*data_batch_1.bin"):
+        load_dataset("cifar10", "train", folder)
+    monkeypatch.delenv("XNORFLOW_DATA", raising=False)
+    with pytest.raises(DataError, match="cifar10 is not downloaded; give --data-dir"):
+        load_dataset("cifar10", "test")

@@ -37,6 +37,7 @@ def _root(
 app.command("train")(training.train)
 app.command("recipes")(training.recipes)
 app.command("compile")(networks.compile_command)
+app.command("import-bnn-pynq")(networks.import_bnn_pynq)
 app.command("inspect")(networks.inspect)
 app.command("eval")(networks.evaluate)
 app.command("predict")(networks.predict)

@@ -1,4 +1,4 @@
-"""Commands on networks: compile, inspect, eval, predict."""
+"""Commands on networks: compile, import, inspect, eval, predict."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from ..errors import NetworkFileError
 from .options import DataDir, Json
 from .output import plain, print_json, print_lines, print_table
 
-__all__ = ["compile_command", "evaluate", "inspect", "predict"]
+__all__ = ["compile_command", "evaluate", "import_bnn_pynq", "inspect", "predict"]
 
 File = Annotated[Path, typer.Argument(help="Network file (.safetensors).", metavar="FILE", show_default=False)]
 
@@ -26,6 +26,23 @@ def compile_command(
     compiled = flow.compile_run(run_dir, out)
     layers = sum(1 for _ in compiled.network.stages())
     print_lines(f"{compiled.path}: {layers} layers, {compiled.size:,} bytes, sha256 {compiled.sha256}")
+
+
+def import_bnn_pynq(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with the *-weights.bin and *-thres.bin.", metavar="DIR", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Network file to write.")] = Path("network.safetensors"),
+    folding: Annotated[
+        Path | None, typer.Option(help="Also write the published folding to this YAML file.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Import a published BNN-PYNQ network: LFC (MNIST) or CNV (CIFAR-10)."""
+    from .. import flow
+
+    imported = flow.import_bnn_pynq(folder, out, folding)
+    layers = sum(1 for _ in imported.network.stages())
+    print_lines(f"{imported.path}: {layers} layers, {imported.size:,} bytes, sha256 {imported.sha256}")
 
 
 def inspect(file: File, as_json: Json = False) -> None:

@@ -9,7 +9,16 @@ report(generated.design.path)
 """
 
 from .designs import DEFAULT_BOARD, Generated, generate, report, simulate
-from .networks import CompiledFile, Evaluation, Prediction, compile_run, evaluate, inspect_file, predict
+from .networks import (
+    CompiledFile,
+    Evaluation,
+    Prediction,
+    compile_run,
+    evaluate,
+    import_bnn_pynq,
+    inspect_file,
+    predict,
+)
 from .training import train
 
 __all__ = [
@@ -21,6 +30,7 @@ __all__ = [
     "compile_run",
     "evaluate",
     "generate",
+    "import_bnn_pynq",
     "inspect_file",
     "predict",
     "report",

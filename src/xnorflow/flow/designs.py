@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
 from ..compiler.folding import Folding, Popcount, load_folding
-from ..compiler.ir import LookupTransform
 from ..compiler.network_file import load_network
 from ..compiler.solver import default_folding, fold_for_fps
 from ..config import from_mapping
@@ -153,10 +152,8 @@ def _sent_samples(design: Path, data_dir: Path | str | None) -> "Samples | None"
 
 
 def _random_samples(network: "IntegerNetwork", count: int) -> NDArray[np.generic]:
-    """Reproducible samples that are uniform over the input's codes, or over bytes where a table makes the codes."""
+    """Reproducible samples that are uniform over the input's codes."""
     source = network.input
-    if isinstance(source.transform, LookupTransform):
-        return np.random.default_rng(0).integers(0, 256, (count, *source.type.shape), dtype=np.uint8)
     codes = np.random.default_rng(0).integers(0, source.type.max_code + 1, (count, *source.type.shape))
     if source.transform is None:
         return codes.astype(np.uint8)

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from ..train.datasets import Samples
     from ..train.runs import TrainedRun
 
-__all__ = ["CompiledFile", "Evaluation", "Prediction", "compile_run", "evaluate", "inspect_file", "predict"]
+__all__ = [
+    "CompiledFile",
+    "Evaluation",
+    "Prediction",
+    "compile_run",
+    "evaluate",
+    "import_bnn_pynq",
+    "inspect_file",
+    "predict",
+]
 
 Raw = TypeVar("Raw", bound=NDArray[np.generic])
 
@@ -77,6 +86,18 @@ def compiled(run: "TrainedRun") -> "IntegerNetwork":
 
     example = np.zeros((1, *run.input_shape), np.uint8)
     return compile_module(run.model, example, class_names=run.class_names, provenance=_provenance(run))
+
+
+def import_bnn_pynq(folder: Path, out: Path, folding: Path | None = None) -> CompiledFile:
+    """Write a published BNN-PYNQ network to the file `out`, and the folding it was published with to `folding`."""
+    from ..compiler import bnn_pynq
+    from ..compiler.folding import save_folding
+
+    imported = bnn_pynq.import_bnn_pynq(folder)
+    save_network(imported.network, out)
+    if folding is not None:
+        save_folding(imported.folding, folding)
+    return CompiledFile(out, imported.network, out.stat().st_size, sha256_file(out))
 
 
 def inspect_file(file: Path | str) -> "Inspection":
