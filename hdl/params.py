@@ -204,9 +204,7 @@ class EngineParams:
     def reference(self, codes: Codes) -> Codes | Integers:
         """What the engine yields for activation codes (B, K): codes or counts (B, N)."""
         counts = self.counts(codes)
-        if self.thresholds is None:
-            return counts
-        return np.sum(counts[:, :, None] >= self.thresholds[None], axis=2).astype(np.uint8)
+        return counts if self.thresholds is None else self.threshold_unit.reference(counts)
 
 
 @dataclass(frozen=True, eq=False)
