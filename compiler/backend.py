@@ -9,19 +9,33 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from .counts import node_operations
 from .fast_layers import Layer, Method, Planes, Workers, build_layer, supports
-from .ir import CodeType, Conv2d, Encoding, IntegerNetwork, MaxPool, Scores, Stage, Threshold
+from .fast_maps import (
+    Maps,
+    as_codes,
+    gather,
+    keeps_planes,
+    pool_accumulators,
+    pool_codes,
+    vector_stage,
+    window_of,
+)
+from .golden import threshold
+from .ir import CodeType, Encoding, IntegerNetwork, Scores, Stage, Threshold
 from .packing import pack_planes
 
 __all__ = ["Backend", "BackendResult", "input_codes", "run"]
 
 BATCH = 4096  # samples that pass through all layers together: bounds the memory, not the result
+BATCH_ELEMENTS = 1 << 25  # of a convolution's windows, for the same reason
 SMALL_WORK = 1 << 30  # multiply-adds a run below which plain float beats importing and compiling anything
 CALIBRATION = 256  # samples
 REPEATS = 5
@@ -34,7 +48,7 @@ _fastest: dict[_Key, Method] = {}
 @dataclass(frozen=True, slots=True, eq=False)
 class BackendResult:
     """classes: int64 (B,), the first largest score. scores: int64 (B, C). codes: uint8 (B, *shape) by node name, as
-    far as asked for. methods: how each Dense node was computed."""
+    far as asked for. methods: how each dot product was computed."""
 
     classes: NDArray[np.int64]
     scores: NDArray[np.int64]
@@ -55,25 +69,26 @@ class Backend:
             raise UsageError(f"threads must be a positive whole number, not {threads}")
         self.network = network
         self.threads = threads or _default_threads()
-        missing = [node.name for node in network.nodes if isinstance(node, Conv2d | MaxPool)]
-        if missing or len(network.nodes) % 2 == 0:
-            raise UsageError(f"the CPU backend does not compute {', '.join(missing) or 'scores of codes'} yet")
         self.stages = tuple(network.stages())
-        for stage in self.stages:
+        for stage in map(vector_stage, self.stages):
             if method is not None and not supports(method, stage):
                 raise UsageError(
                     f"layer {stage.dot.name!r} cannot be computed by {method}; use one of "
                     f"{', '.join(way for way in Method if supports(way, stage))}"
                 )
+        self._windows = [window_of(stage) for stage in self.stages]
+        largest = max(window.positions * window.columns if window else 1 for window in self._windows)
+        self._batch = min(BATCH, max(1, BATCH_ELEMENTS // largest))
         self.methods: dict[str, Method] = {}
         self._layers: list[Layer] = []
         planes = False  # codes arrive as bytes
         with _torch_threads(self.threads):
             for stage in self.stages:
-                chosen = method or _measured(stage, planes, self.threads)
+                vectors = vector_stage(stage)
+                chosen = method or _measured(vectors, planes and keeps_planes(stage), self.threads)
                 self.methods[stage.dot.name] = chosen
-                self._layers.append(build_layer(chosen, stage))
-                planes = chosen is Method.POPCOUNT
+                self._layers.append(build_layer(chosen, vectors))
+                planes = chosen is Method.POPCOUNT and not stage.pools_after
 
     def run(self, codes: NDArray[np.uint8], *, keep: Collection[str] = ()) -> BackendResult:
         """Scores and classes of input codes, uint8 (B, *input shape); `input_codes` makes them of raw samples.
@@ -89,8 +104,8 @@ class Backend:
         kept: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in keep}
         scores = []
         with _torch_threads(self.threads), Workers(self.threads) as workers:
-            for start in range(0, max(len(codes), 1), BATCH):
-                scores.append(self._run_block(codes[start : start + BATCH], kept, workers))
+            for start in range(0, max(len(codes), 1), self._batch):
+                scores.append(self._run_block(codes[start : start + self._batch], kept, workers))
         tensors = {name: np.concatenate(parts).reshape(-1, *shapes[name]) for name, parts in kept.items()}
         scored = np.concatenate(scores)
         return BackendResult(np.argmax(scored, axis=1), scored, tensors, dict(self.methods))
@@ -98,16 +113,28 @@ class Backend:
     def _run_block(
         self, codes: NDArray[np.uint8], kept: dict[str, list[NDArray[np.uint8]]], workers: Workers
     ) -> NDArray[np.int64]:
-        value: NDArray[np.uint8] | Planes = codes.reshape(len(codes), self.network.input.type.size)
-        for stage, layer in zip(self.stages, self._layers, strict=True):
+        value: Maps = codes.reshape(-1, self.network.input.type.shape[-1])
+        kind = self.network.input.type
+        for stage, layer, window in zip(self.stages, self._layers, self._windows, strict=True):
+            for pool in stage.pools_before:
+                value = pool_codes(pool, kind, value)
+                kind = replace(kind, shape=pool.type.shape)
+            vectors = gather(stage, value, window)
             if isinstance(stage.sink, Scores):
-                scores: NDArray[np.int64] = (
-                    layer.accumulators(value, workers) * stage.sink.multiplier + stage.sink.offset
-                )
-                break
-            value = layer.codes(value, workers)
+                return self._scores(layer.accumulators(vectors, workers))
+            if stage.pools_after:
+                pooled = pool_accumulators(stage, layer.accumulators(vectors, workers))
+                value = threshold(stage.sink, pooled).reshape(-1, pooled.shape[-1])
+            else:
+                value = layer.codes(vectors, workers)
+            kind = stage.sink.type
             if stage.sink.name in kept:
-                kept[stage.sink.name].append(value.codes() if isinstance(value, Planes) else value)
+                kept[stage.sink.name].append(as_codes(value))
+        return self._scores(as_codes(value))
+
+    def _scores(self, counted: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        node = self.network.scores
+        scores: NDArray[np.int64] = counted * node.multiplier + node.offset
         return scores
 
 
@@ -120,7 +147,7 @@ def run(
     keep: Collection[str] = (),
 ) -> BackendResult:
     """`Backend(network).run(codes)`; where there is little to compute, nothing is measured and plain float is taken."""
-    work = len(codes) * sum(stage.dot.weights.codes.size for stage in network.stages())
+    work = len(codes) * sum(node_operations(stage.dot) // 2 for stage in network.stages())
     if method is None and work < SMALL_WORK:
         method = Method.FLOAT
     return Backend(network, method=method, threads=threads).run(codes, keep=keep)

@@ -127,7 +127,7 @@ def convolution(node: Conv2d, source: CodeType) -> Callable[[Tensor], Tensor]:
     return multiply
 
 
-def threshold(node: Threshold, acc: Tensor) -> Tensor:
+def threshold(node: Threshold, acc: Tensor) -> NDArray[np.uint8]:
     """How many thresholds of its neuron each accumulator has reached, coming from the neuron's own side."""
     codes = np.zeros(acc.shape, np.uint8)
     for level in node.thresholds.T:
