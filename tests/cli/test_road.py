@@ -1,13 +1,17 @@
 """The whole road on a very small network, by the commands alone; what --json promises; what a disagreement does."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from xnorflow.cli import main
 
-NETWORK, HARDWARE = 4, 5
+NETWORK, HARDWARE, INTERRUPTED = 4, 5, 130
 QUICK = ["--epochs", "3", "--set", "model.hidden=[12]"]
 
 
@@ -68,7 +72,7 @@ def test_eval_against_another_run_fails(road: Path, tmp_path: Path, capsys: pyte
     assert complained.count("\n") == 1
 
 
-def test_simulate_and_report(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulate_report_interrupt_and_mismatch(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
     design = str(road / "design")
     assert main(["simulate", design, "--layers", "--json"]) == 0
     result = one_object(capsys)
@@ -80,6 +84,18 @@ def test_simulate_and_report(road: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert {"ops", "energy", "baselines", "resources"} <= reported.keys()
     assert reported["accuracy"] is not None
     assert (road / "design" / "report.html").read_text().startswith("<!doctype html>")
+
+    folder = road / "design" / "sim"
+    earlier = {name: (folder / name).read_bytes() for name in ("result.json", "samples.json", "scores.npy")}
+    command = [sys.executable, "-m", "xnorflow", "simulate", design, "--waves"]
+    with subprocess.Popen(command, text=True, stdout=-1, stderr=-1, start_new_session=True) as process:
+        while not list(folder.glob("build-*-waves/*.cpp")):  # Verilator has begun to write
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        printed, complained = process.communicate(timeout=60)
+    assert (process.returncode, printed, complained.count("\n")) == (INTERRUPTED, "", 1)
+    assert earlier == {name: (folder / name).read_bytes() for name in earlier}
 
     weights = road / "design" / "rtl" / "fc1_weights.hex"
     first, rest = weights.read_text().split("\n", 1)
