@@ -35,7 +35,7 @@ types: $(READY)
 $(READY): pyproject.toml constraints.txt scripts/environment.py
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: apt-get install python3 python3-venv" >&2; exit 1; }
 	@mkdir -p $(CURDIR)/build/tmp
-	@TMPDIR=$(CURDIR)/build/tmp $(PYTHON) scripts/environment.py $(VENV) all,dev
+	@TMPDIR=$(CURDIR)/build/tmp $(PYTHON) scripts/environment.py $(VENV) all,fpga,dev
 	@touch $@
 
 clean:

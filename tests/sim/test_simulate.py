@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import IMAGES
 from numpy.typing import NDArray
 
 from xnorflow.compiler import golden
@@ -39,7 +38,7 @@ def design(built: Path, tmp_path: Path) -> Path:
 def test_equals_the_golden_model_at_the_bound(design: Path, samples: Samples, network: IntegerNetwork) -> None:
     result = simulate(design, raw_images=samples)
     assert (result.mismatches, result.first_mismatch, result.waveform) == (0, None, None)
-    assert (result.images, result.layers_checked, result.modified) == (IMAGES, 3, ())
+    assert (result.images, result.layers_checked, result.modified) == (len(samples), 3, ())
     assert result.cycles_per_image == result.bound_cycles == 20
     assert result.steady is True
     assert result.latency_cycles is not None and result.latency_cycles > result.bound_cycles
