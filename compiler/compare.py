@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from .golden import Trace, run
-from .ir import Input, IntegerNetwork, Threshold
+from .ir import CodeType, IntegerNetwork, Node
 from .lowering import codes_of
 from .lowering_canonical import Canonical
 from .lowering_trace import Chain, trace
@@ -92,10 +92,11 @@ def compare_with_module(
         golden = run(network, network.input_codes(raw))
         compare_codes(network.input, tensors[chain.quantize_node], golden, tally)
         for layer in chain.layers:
-            tally.add(layer.name, canonical.accumulators[layer.name].double().numpy() == golden[layer.name])
-            sink = network.node(layer.sink_name)
-            if isinstance(sink, Threshold):
-                compare_codes(sink, tensors[layer.end], golden, tally)
+            acc = channels_last(canonical.accumulators[layer.name])
+            tally.add(layer.name, acc.double().numpy() == golden[layer.name])
+            if layer.activation is not None:  # pools in front of an activation stand behind its thresholds
+                end = network.node(layer.code_pools[-1].name if layer.code_pools else layer.sink_name)
+                compare_codes(end, channels_last(tensors[layer.end]), golden, tally)
         outputs.append(tensors[wanted[-1]].double().numpy())
         tally.add(network.scores.name, scores_agree(chain, outputs[-1], golden.scores))
         tally.add("classes", outputs[-1].argmax(axis=1) == golden.classes)
@@ -105,14 +106,20 @@ def compare_with_module(
 def check_same_layers(network: IntegerNetwork, chain: Chain) -> None:
     """UsageError unless the network has the names and the weight shapes of the module."""
     found = [(stage.dot.name, stage.sink.name, *stage.dot.weights.codes.shape) for stage in network.stages()]
-    wanted = [(layer.name, layer.sink_name, *layer.dot.weight.shape) for layer in chain.layers]
+    wanted = [(layer.name, layer.sink_name, *layer.dot.weight.flatten(1).shape) for layer in chain.layers]
     for ours, theirs in zip_longest(found, wanted):
         if ours != theirs:
             raise UsageError(f"the network was not compiled from this module: it has layer {ours}, the module {theirs}")
 
 
-def compare_codes(node: Input | Threshold, values: torch.Tensor, golden: Trace, tally: Tally) -> None:
+def channels_last(values: torch.Tensor) -> torch.Tensor:
+    """Maps (B, C, H, W) as the integer network has them, (B, H, W, C); vectors as they are."""
+    return values.permute(0, 2, 3, 1) if values.dim() == 4 else values
+
+
+def compare_codes(node: Node, values: torch.Tensor, golden: Trace, tally: Tally) -> None:
     """Compare the codes of a node."""
+    assert isinstance(node.type, CodeType)  # its place in the chain
     tally.add(node.name, codes_of(values, node.type, node.name) == golden[node.name])
 
 

@@ -95,7 +95,7 @@ def step_of(network: IntegerNetwork, node: Node) -> Callable[[Tensor], Tensor]:
             return convolution(node, source)
         case MaxPool():
             window = node.window(network.node(node.inputs[0]).type)
-            return lambda maps: window.patches(maps).max(axis=(3, 4))
+            return lambda maps: window.patches(maps.reshape(-1, *window.input)).max(axis=(3, 4))
         case Threshold():
             return lambda acc: threshold(node, acc)
         case Scores():
@@ -121,7 +121,8 @@ def convolution(node: Conv2d, source: CodeType) -> Callable[[Tensor], Tensor]:
     table = source.values(np.arange(1 << source.bits)).astype(np.float64)
 
     def multiply(codes: Tensor) -> Tensor:
-        rows = window.patches(codes, node.pad_code or 0).reshape(-1, window.columns)
+        maps = codes.reshape(-1, *window.input)
+        rows = window.patches(maps, node.pad_code or 0).reshape(-1, window.columns)
         return (table[rows] @ matrix).astype(np.int64).reshape(len(codes), *node.type.shape)
 
     return multiply

@@ -10,6 +10,7 @@ A dot product is `acc[n] = sum_k value(w[n, k]) * value(x[k])`, exact. Feature m
 last axis is the neuron's or channel's, and every per-neuron constant goes along it. This module imports NumPy alone.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -205,7 +206,9 @@ class MaxPool(Node):
 
 
 def map_shape(kind: CodeType | AccType, name: str) -> tuple[int, int, int]:
-    """The (H, W, C) of a feature map; UsageError naming the reader if it is none."""
+    """The (H, W, C) of a feature map, (H, W) having one channel; UsageError naming the reader if it is none."""
+    if len(kind.shape) == 2:
+        return kind.shape[0], kind.shape[1], 1
     if len(kind.shape) != 3:
         raise UsageError(f"{name}: reads feature maps (H, W, C), not {kind.shape}")
     height, width, channels = kind.shape
@@ -254,6 +257,16 @@ class Stage:
     input_type: CodeType
     pools_before: tuple[MaxPool, ...] = ()
     pools_after: tuple[MaxPool, ...] = ()
+
+    @property
+    def vectors(self) -> int:
+        """Vectors a frame: the positions of a convolution's window, one for a dense layer."""
+        return math.prod(self.dot.type.shape[:-1])
+
+    @property
+    def segments(self) -> int:
+        """Pieces of a vector that start on a beat of their own: the pixels of a window."""
+        return math.prod(self.dot.kernel) if isinstance(self.dot, Conv2d) else 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,10 @@
 """The canonical path: the one evaluation of a module that the integer network is equal to.
 
-CPU, float32, contiguous (B, C), eval mode, no gradients, operation by operation as traced. The last matters for one
-layer only: a bias is added to the finished, exact accumulator, where torch's fused kernel rounds in an order that
-depends on the batch. Other layouts, devices and kernels may differ from this path at ties; `compare` counts that.
+CPU, float32, contiguous, eval mode, no gradients, operation by operation as traced. The last matters for dot products
+only: a bias is added to the finished, exact accumulator, where torch's fused kernel rounds in an order that depends
+on the batch, and a convolution is a matrix product of its windows, where torch may choose a transformed kernel
+(Winograd) that is not exact. Other layouts, devices and kernels may differ from this path at ties; `compare` counts
+that.
 """
 
 import copy
@@ -13,9 +15,12 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
+from ..train.layers import QuantConv2d
 from .lowering_trace import Chain, Layer, Role, role_of
 
 __all__ = ["Canonical"]
+
+UNFOLDED = 1 << 25  # elements of all windows at a time: bounds the memory, not the result
 
 
 class Canonical(fx.Interpreter):
@@ -34,16 +39,22 @@ class Canonical(fx.Interpreter):
         self.accumulators: dict[str, Tensor] = {}
 
     def outputs(self, layer: Layer, acc: Tensor) -> Tensor:
-        """What `layer` makes of accumulators (B, N): values of its codes, or the module's outputs."""
+        """What `layer` makes of accumulators (B, N): values of its codes (B, N), or the module's outputs.
+
+        Channels of a convolution are given as maps of one pixel, of which a pool is the pixel itself.
+        """
         with torch.no_grad():
+            if isinstance(layer.dot, QuantConv2d):
+                acc = acc[:, :, None, None]
             self.env = {layer.dot_node: self.biased(layer, acc.to(self.dtype).contiguous())}
             before = layer.dot_node
             for node in layer.epilogue:  # a view of (B, N) is that itself, and its sizes may come from elsewhere
-                is_view = node.op != "call_module" and role_of(self.chain.module, node) is Role.SHAPE
-                self.env[node] = self.env[before] if is_view and node.target != "float" else self.run_node(node)
+                role = role_of(self.chain.module, node)
+                same = role is Role.POOL or (role is Role.SHAPE and node.op != "call_module" and node.target != "float")
+                self.env[node] = self.env[before] if same else self.run_node(node)
                 before = node
             result: Tensor = self.env[layer.end]
-            return result
+            return result.flatten(1) if isinstance(layer.dot, QuantConv2d) else result
 
     def everything(self, raw: Tensor, wanted: Collection[fx.Node]) -> dict[fx.Node, Tensor]:
         """Run the whole module on raw samples; the tensors of `wanted`. Accumulators are left in `accumulators`."""
@@ -68,10 +79,30 @@ class Canonical(fx.Interpreter):
 
     def multiply(self, layer: Layer, values: Tensor) -> Tensor:
         """The exact integer accumulator, which is noted, and then the bias."""
-        acc = F.linear(values, layer.dot.weight_quantizer(layer.dot.weight))
+        weight = layer.dot.weight_quantizer(layer.dot.weight)
+        if isinstance(layer.dot, QuantConv2d):
+            acc = convolution(layer.dot, layer.dot.padded(values), weight)
+        else:
+            acc = F.linear(values, weight)
         self.accumulators[layer.name] = acc
         return self.biased(layer, acc)
 
     def biased(self, layer: Layer, acc: Tensor) -> Tensor:
         """The accumulator plus the bias, if there is one."""
-        return acc if layer.dot.bias is None else torch.add(acc, layer.dot.bias.to(self.dtype))
+        if layer.dot.bias is None:
+            return acc
+        bias = layer.dot.bias.to(self.dtype)
+        return torch.add(acc, bias[:, None, None] if isinstance(layer.dot, QuantConv2d) else bias)
+
+
+def convolution(layer: QuantConv2d, padded: Tensor, weight: Tensor) -> Tensor:
+    """The convolution (B, N, H', W') of padded maps (B, C, H, W) as one matrix product for a few samples at a time."""
+    kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
+    height, width = (
+        (size - (k - 1) * d - 1) // s + 1
+        for size, k, s, d in zip(padded.shape[2:], kernel, stride, dilation, strict=True)
+    )
+    matrix = weight.flatten(1)
+    step = max(1, UNFOLDED // (matrix.shape[1] * height * width))
+    parts = [matrix @ F.unfold(part, kernel, dilation, 0, stride) for part in padded.split(step)]
+    return torch.cat(parts).reshape(len(padded), len(matrix), height, width)

@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 
 from ..errors import UnsupportedLayerError, UsageError
-from ..train.layers import InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
+from ..train.layers import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, ScoreNorm, Sign
 from .names import identifier
 
 __all__ = ["Chain", "Layer", "trace"]
@@ -24,21 +24,28 @@ class Role(Enum):
 
     SHAPE = auto()  # leaves every value as it is, in C order
     QUANTIZE = auto()  # raw samples to integers
+    CHANNELS = auto()  # raw images' channels to the front
     DOT = auto()  # a dot product of integers
+    POOL = auto()  # the largest of a window
     COLUMN = auto()  # acts on each neuron's accumulator for itself: belongs into thresholds or scores
     CODES = auto()  # accumulators to codes
 
 
 ROLES: tuple[tuple[type[nn.Module], Role], ...] = (
     (InputQuantizer, Role.QUANTIZE),
+    (ChannelsFirst, Role.CHANNELS),
     (QuantLinear, Role.DOT),
+    (QuantConv2d, Role.DOT),
+    (nn.MaxPool2d, Role.POOL),
     (Sign, Role.CODES),
     (QuantReLU, Role.CODES),
     (nn.BatchNorm1d, Role.COLUMN),  # with the subclasses BatchNorm1d and ScoreNorm of train.layers
+    (nn.BatchNorm2d, Role.COLUMN),
     (nn.ReLU, Role.COLUMN),
     (nn.Hardtanh, Role.COLUMN),
     (nn.Flatten, Role.SHAPE),
     (nn.Dropout, Role.SHAPE),
+    (nn.Dropout2d, Role.SHAPE),
     (nn.Identity, Role.SHAPE),
 )
 SHAPE_FUNCTIONS = {torch.flatten, torch.reshape}
@@ -50,8 +57,10 @@ SIZE_METHODS = {"size", "dim"}
 
 REASONS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.Linear,), "has float weights; use QuantLinear or BinaryLinear"),
-    ((nn.Conv1d, nn.Conv2d, nn.Conv3d), "convolutions have no integer form here yet"),
-    ((nn.BatchNorm2d, nn.BatchNorm3d), "works on images; behind a QuantLinear use BatchNorm1d"),
+    ((nn.Conv2d,), "has float weights; use QuantConv2d"),
+    ((nn.Conv1d, nn.Conv3d), "convolutions of one or three dimensions have no integer form here"),
+    ((nn.BatchNorm3d,), "works on volumes; use BatchNorm1d or BatchNorm2d"),
+    ((nn.AvgPool2d, nn.AdaptiveAvgPool2d), "average pools have no integer form here yet; use nn.MaxPool2d"),
     ((nn.LayerNorm, nn.GroupNorm), "depends on the whole sample; use BatchNorm1d"),
     ((nn.Softmax, nn.LogSoftmax), "does not change the class; leave it out, or keep it in the loss"),
     ((nn.RNNBase, nn.RNNCellBase), "recurrent layers have no integer form here yet"),
@@ -72,19 +81,35 @@ class Layer:
 
     name, sink_name: node names. dot_node: the dot product's place in the graph; epilogue: the operations behind it in
     order, the activation (None: outputs) the last among them.
+    pools_before: pools of the codes that the dot product reads. acc_pools: pools in the epilogue in front of every
+    operation that acts on columns: of accumulators. code_pools: those behind, at the activation; as activations never
+    fall, they yield the same on its codes.
     """
 
     name: str
     sink_name: str
-    dot: QuantLinear
+    dot: QuantLinear | QuantConv2d
     dot_node: fx.Node
     epilogue: tuple[fx.Node, ...]
     activation: Sign | QuantReLU | None
+    pools_before: tuple["Pool", ...]
+    acc_pools: tuple["Pool", ...]
+    code_pools: tuple["Pool", ...]
 
     @property
     def end(self) -> fx.Node:
         """The operation that yields the codes or the outputs."""
         return self.epilogue[-1] if self.epilogue else self.dot_node
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """A max-pool: the name of its node, its place in the graph, and its (vertical, horizontal) extents."""
+
+    name: str
+    node: fx.Node
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +120,7 @@ class Chain:
     quantizer: InputQuantizer | None
     quantize_node: fx.Node  # whose output are the input's integers; the placeholder if there is no quantizer
     layers: tuple[Layer, ...]
+    channels_first: bool  # images come with channels last and a ChannelsFirst turns them
 
     @property
     def score_norm(self) -> ScoreNorm | None:
@@ -193,10 +219,19 @@ def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
             continue
         if role_of(traced, node) is None:
             yield node, reason_for(node, module)
-        elif isinstance(module, QuantLinear) and module.weight_quantizer.encoding not in ("bipolar", "unsigned"):
+        elif isinstance(module, QuantConv2d | QuantLinear) and module.weight_quantizer.encoding not in (
+            "bipolar",
+            "unsigned",
+        ):
             yield node, f"has {type(module.weight_quantizer).__name__}, which are no integers; use BinaryWeights"
-        elif isinstance(module, nn.BatchNorm1d) and module.running_var is None:
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
             yield node, "has no running statistics, so its outputs depend on the batch"
+        elif isinstance(module, nn.MaxPool2d) and (
+            pair(module.padding) != (0, 0) or pair(module.dilation) != (1, 1) or module.ceil_mode
+        ):
+            yield node, "has padding, dilation or ceil_mode; pools have kernel_size and stride alone"
+        elif isinstance(module, nn.MaxPool2d) and module.return_indices:
+            yield node, "returns indices"
 
 
 def reason_for(node: fx.Node, module: nn.Module | None) -> str:
@@ -217,7 +252,8 @@ def misplaced(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
     for extra in placeholders[1:]:
         yield extra, "is a second input"
     tail = placeholders[0]
-    before: Role | None = None  # the last role but SHAPE; None: raw samples
+    before: Role | None = None  # the last role but SHAPE and POOL; None: raw samples
+    channels_first = pooled = False  # pooled: behind normalisation, with no activation yet
     for node in data:
         if node.op == "placeholder":
             continue
@@ -226,7 +262,14 @@ def misplaced(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
             yield node, "joins or splits the chain; branches have no integer form here yet"
         tail = node
         role = role_of(traced, node)
-        if role is Role.QUANTIZE and before is not None:
+        maps = isinstance(module_of(traced, node), QuantConv2d | nn.MaxPool2d)
+        if maps and not channels_first:
+            yield node, "works on (B, C, H, W); put ChannelsFirst in front, raw images are (B, H, W, C)"
+        elif role is Role.CHANNELS and (channels_first or before not in (None, Role.QUANTIZE)):
+            yield node, "does not stand in front of all layers; it turns the raw images, once"
+        elif role is Role.COLUMN and pooled:
+            yield node, "follows a pool behind a normalisation; pool right behind the convolution or at the activation"
+        elif role is Role.QUANTIZE and (before is not None or channels_first):
             yield node, "stands behind other layers; it belongs in front of the first"
         elif role is Role.DOT and before in (Role.DOT, Role.COLUMN):
             yield node, "follows a dot product without an activation (Sign, QuantReLU) between"
@@ -236,7 +279,9 @@ def misplaced(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
             yield node, "computes with the shape of a tensor"
         elif role is Role.CODES and before not in (Role.DOT, Role.COLUMN):
             yield node, "has no dot product in front of it"
-        if role is not Role.SHAPE:
+        channels_first |= role is Role.CHANNELS
+        pooled = role is not Role.CODES and (pooled or (role is Role.POOL and before is Role.COLUMN))
+        if role not in (Role.SHAPE, Role.POOL, Role.CHANNELS):
             before = role
     (output,) = (node for node in traced.graph.nodes if node.op == "output")
     if output.args[0] is not tail:
@@ -266,28 +311,55 @@ def chain_of(traced: fx.GraphModule) -> Chain:
     quantizer: InputQuantizer | None = None
     quantize_node = next(node for node in traced.graph.nodes if node.op == "placeholder")
     spans: list[list[fx.Node]] = []
+    leads: list[list[fx.Node]] = [[]]  # pools in front of each dot product
     behind_codes = True
+    channels_first = False
     for node in traced.graph.nodes:
         role = role_of(traced, node) if node in data else None
         module = module_of(traced, node)
+        channels_first |= role is Role.CHANNELS
         if isinstance(module, InputQuantizer):
             quantizer, quantize_node = module, node
         if role is Role.DOT:
             spans.append([node])
+            leads.append([])
             behind_codes = False
         elif node in data and not behind_codes:
             spans[-1].append(node)
             behind_codes = role is Role.CODES
+        elif role is Role.POOL:
+            leads[-1].append(node)
     taken = {"inputs", "scores"}
     layers = []
-    for span in spans:
-        name = node_name(span[0], "fc", taken)
+    for lead, span in zip(leads, spans, strict=False):
+        before = pools_of(traced, lead, taken)
         dot, last = module_of(traced, span[0]), module_of(traced, span[-1])
+        assert isinstance(dot, QuantConv2d | QuantLinear)  # by its role
+        name = node_name(span[0], "fc" if isinstance(dot, QuantLinear) else "conv", taken)
         activation = last if isinstance(last, Sign | QuantReLU) else None
+        roles = [role_of(traced, node) for node in span]
+        first_column = roles.index(Role.COLUMN) if Role.COLUMN in roles else len(span)
+        acc_pools = pools_of(traced, span[:first_column], taken)
         sink_name = "scores" if activation is None else node_name(span[-1], "act", taken)
-        assert isinstance(dot, QuantLinear)  # by its role
-        layers.append(Layer(name, sink_name, dot, span[0], tuple(span[1:]), activation))
-    return Chain(traced, quantizer, quantize_node, tuple(layers))
+        code_pools = pools_of(traced, span[first_column:], taken)
+        layers.append(Layer(name, sink_name, dot, span[0], tuple(span[1:]), activation, before, acc_pools, code_pools))
+    return Chain(traced, quantizer, quantize_node, tuple(layers), channels_first)
+
+
+def pools_of(traced: fx.GraphModule, nodes: list[fx.Node], taken: set[str]) -> tuple[Pool, ...]:
+    """The pools among the nodes; `taken` grows by their names."""
+    pools = []
+    for node in nodes:
+        module = module_of(traced, node)
+        if isinstance(module, nn.MaxPool2d):
+            pools.append(Pool(node_name(node, "pool", taken), node, pair(module.kernel_size), pair(module.stride)))
+    return tuple(pools)
+
+
+def pair(extent: int | tuple[int, ...]) -> tuple[int, int]:
+    """(vertical, horizontal) of an extent that may be given once for both."""
+    vertical, horizontal = (extent, extent) if isinstance(extent, int) else extent
+    return vertical, horizontal
 
 
 def node_name(node: fx.Node, prefix: str, taken: set[str]) -> str:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .datasets import Samples, load_dataset
-    from .layers import BatchNorm1d, BinaryLinear, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
+    from .layers import (
+        BatchNorm1d,
+        BatchNorm2d,
+        BinaryLinear,
+        ChannelsFirst,
+        InputQuantizer,
+        QuantConv2d,
+        QuantLinear,
+        QuantReLU,
+        ScoreNorm,
+        Sign,
+    )
     from .losses import cross_entropy, square_hinge
     from .optim import build_optimizer
     from .quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
@@ -18,11 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchNorm1d",
+    "BatchNorm2d",
     "BinaryLinear",
     "BinaryWeights",
     "BipolarWeights",
+    "ChannelsFirst",
     "FloatWeights",
     "InputQuantizer",
+    "QuantConv2d",
     "QuantLinear",
     "QuantReLU",
     "Recipe",
@@ -44,7 +58,10 @@ __all__ = [
 
 _HOMES = {
     "datasets": ("Samples", "load_dataset"),
-    "layers": ("BatchNorm1d", "BinaryLinear", "InputQuantizer", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign"),
+    "layers": (
+        *("BatchNorm1d", "BatchNorm2d", "BinaryLinear", "ChannelsFirst", "InputQuantizer"),
+        *("QuantConv2d", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign"),
+    ),
     "losses": ("cross_entropy", "square_hinge"),
     "optim": ("build_optimizer",),
     "quantizers": ("BinaryWeights", "BipolarWeights", "FloatWeights", "WeightQuantizer"),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from .layers import QuantLinear
+from .layers import QuantConv2d, QuantLinear
 from .quantizers import BinaryWeights, FloatWeights
 
 __all__ = ["accuracy", "class_scores"]
@@ -56,7 +56,7 @@ def _batches(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def _ensemble(model: nn.Module, images: Tensor, draws: int) -> Tensor:
-    quantizers = [m.weight_quantizer for m in model.modules() if isinstance(m, QuantLinear)]
+    quantizers = [m.weight_quantizer for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear)]
     if not all(isinstance(q, BinaryWeights) and q.stochastic for q in quantizers) or draws < 1:
         raise UsageError("an ensemble needs at least one draw and a network whose weights are all stochastic")
     for quantizer in quantizers:
@@ -66,7 +66,7 @@ def _ensemble(model: nn.Module, images: Tensor, draws: int) -> Tensor:
 
 @contextmanager
 def _latent(model: nn.Module) -> Iterator[None]:
-    layers = [m for m in model.modules() if isinstance(m, QuantLinear)]
+    layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear)]
     earlier = [layer.weight_quantizer for layer in layers]
     try:
         for layer in layers:

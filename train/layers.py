@@ -22,7 +22,18 @@ from .quantizers import (
     sign_stochastic,
 )
 
-__all__ = ["BatchNorm1d", "BinaryLinear", "InputQuantizer", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign"]
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BinaryLinear",
+    "ChannelsFirst",
+    "InputQuantizer",
+    "QuantConv2d",
+    "QuantLinear",
+    "QuantReLU",
+    "ScoreNorm",
+    "Sign",
+]
 
 
 class InputQuantizer(nn.Module):
@@ -75,6 +86,11 @@ class QuantLinear(nn.Linear):
         super().__init__(in_features, out_features, bias=bias)
         self.weight_quantizer = weight
 
+    @property
+    def fans(self) -> tuple[int, int]:
+        """Glorot's n_in and n_out."""
+        return self.in_features, self.out_features
+
     def reset_parameters(self) -> None:
         """Glorot uniform weights, zero bias."""
         nn.init.xavier_uniform_(self.weight)
@@ -91,6 +107,81 @@ class BinaryLinear(QuantLinear):
 
     def __init__(self, in_features: int, out_features: int, stochastic: bool = False) -> None:
         super().__init__(in_features, out_features, weight=BinaryWeights(stochastic))
+
+
+class QuantConv2d(nn.Conv2d):
+    """2-D convolution (correlation) on (B, C, H, W) with an exchangeable weight quantizer.
+
+    kernel_size, stride, padding, dilation: a whole number or (vertical, horizontal). pad_value: the integer that
+    stands outside the map. Bipolar inputs have no 0: give one of their values, such as -1, where they are padded.
+    Initialised as `QuantLinear`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        weight: WeightQuantizer,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        pad_value: int = 0,
+        bias: bool = False,
+    ) -> None:
+        extents = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+        for name, value in ({"in_channels": in_channels, "out_channels": out_channels} | extents).items():
+            if not all(isinstance(n, int) and n >= 1 for n in (value if isinstance(value, tuple) else (value,))):
+                raise UsageError(f"{name} must be positive whole numbers, not {value!r}")
+        if not all(isinstance(n, int) and n >= 0 for n in (padding if isinstance(padding, tuple) else (padding,))):
+            raise UsageError(f"padding must be whole numbers from 0 up, not {padding!r}")
+        if not isinstance(weight, WeightQuantizer):
+            raise UsageError(f"weight must be a WeightQuantizer such as BinaryWeights(), not {weight!r}")
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, bias=bias)
+        self.weight_quantizer = weight
+        self.pad_value = pad_value
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """Glorot's n_in and n_out."""
+        area = math.prod(self.kernel_size)
+        return self.in_channels * area, self.out_channels * area
+
+    def reset_parameters(self) -> None:
+        """Glorot uniform weights, zero bias."""
+        nn.init.xavier_uniform_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def padded(self, x: Tensor) -> Tensor:
+        """The input with its border of `pad_value`."""
+        vertical, horizontal = map(int, self.padding)
+        if not (vertical or horizontal):
+            return x
+        return F.pad(x, (horizontal, horizontal, vertical, vertical), value=float(self.pad_value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, N, H', W'), in x's dtype."""
+        weight = self.weight_quantizer(self.weight)
+        y = F.conv2d(self.padded(x), weight, self.bias, self.stride, 0, self.dilation)
+        return y.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """What print(model) shows."""
+        sizes = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return f"{self.in_channels}, {self.out_channels}, {sizes}, pad_value={self.pad_value}"
+
+
+class ChannelsFirst(nn.Module):
+    """Raw images (B, H, W, C), or (B, H, W) with one channel, to PyTorch's (B, C, H, W). Goes before the first
+    convolution: the integer network keeps channels last, and only here the two orders meet."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), contiguous."""
+        if x.dim() not in (3, 4):
+            raise UsageError(f"ChannelsFirst takes images (B, H, W, C) or (B, H, W), not {tuple(x.shape)}")
+        return x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous()
 
 
 class Sign(nn.Module):
@@ -148,17 +239,28 @@ class BatchNorm1d(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C) or (B, C, L), normalised per channel, in x's dtype."""
-        if self.training or self.running_var is None or self.running_mean is None:
-            return super().forward(x)
-        alpha = torch.reciprocal(torch.sqrt(self.running_var.double() + self.eps))
-        if self.weight is not None:
-            alpha = self.weight.double() * alpha
-        beta = torch.neg(self.running_mean.double() * alpha)
-        if self.bias is not None:
-            beta = self.bias.double() + beta
-        if x.dim() == 3:
-            alpha, beta = alpha[:, None], beta[:, None]
-        return torch.add(torch.mul(x, alpha.to(x.dtype)), beta.to(x.dtype))
+        return super().forward(x) if self.training or self.running_var is None else _normalised(self, x)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """nn.BatchNorm2d with the eval mode of `BatchNorm1d`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), normalised per channel, in x's dtype."""
+        return super().forward(x) if self.training or self.running_var is None else _normalised(self, x)
+
+
+def _normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """x * alpha + beta, channel by channel (axis 1)."""
+    variance, mean = cast(Tensor, norm.running_var), cast(Tensor, norm.running_mean)
+    alpha = torch.reciprocal(torch.sqrt(variance.double() + norm.eps))
+    if norm.weight is not None:
+        alpha = norm.weight.double() * alpha
+    beta = torch.neg(mean.double() * alpha)
+    if norm.bias is not None:
+        beta = norm.bias.double() + beta
+    alpha, beta = (constant.reshape(-1, *[1] * (x.dim() - 2)) for constant in (alpha, beta))
+    return torch.add(torch.mul(x, alpha.to(x.dtype)), beta.to(x.dtype))
 
 
 class ScoreNorm(nn.BatchNorm1d):

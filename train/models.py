@@ -1,11 +1,23 @@
-"""A recipe's multi-layer perceptron."""
+"""A recipe's network: convolutions, if any, and a multi-layer perceptron."""
 
 from collections import OrderedDict
 
+import torch
 from torch import nn
 
+from ..errors import UsageError
 from .datasets import DATASETS
-from .layers import BatchNorm1d, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
+from .layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    ChannelsFirst,
+    InputQuantizer,
+    QuantConv2d,
+    QuantLinear,
+    QuantReLU,
+    ScoreNorm,
+    Sign,
+)
 from .quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
 from .recipe import ActivationSpec, Recipe, WeightSpec
 
@@ -33,19 +45,20 @@ def build_activation(spec: ActivationSpec) -> Sign | QuantReLU:
 def build_model(recipe: Recipe) -> nn.Sequential:
     """Raw samples (B, *shape) -> scores (B, C), freshly initialised from torch's generator.
 
-    quantize, flatten, [drop0], then per hidden layer i: fc_i, norm_i, act_i, [drop_i], then fc and scores. The names
-    are those that the exported network and the Verilog show.
+    quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] flatten, [drop0], then per
+    hidden layer i: fc_i, norm_i, act_i, [drop_i], then fc and scores. The names are those that the exported network
+    and the Verilog show. UsageError where the convolutions leave nothing of the map.
     """
     info, spec = DATASETS[recipe.dataset], recipe.model
     source = recipe.input
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["quantize"] = InputQuantizer(source.bits, source.encoding, source.lo, source.hi)
+    if spec.convs:
+        layers |= _convolutions(recipe)
     layers["flatten"] = nn.Flatten()
     if spec.dropout_input:
         layers["drop0"] = nn.Dropout(spec.dropout_input)
-    width = 1
-    for extent in info.shape:
-        width *= extent
+    width = _width(nn.Sequential(layers), info.shape)
     for i, hidden in enumerate(spec.hidden, start=1):
         layers[f"fc{i}"] = QuantLinear(width, hidden, weight=build_weights(spec.weights))
         layers[f"norm{i}"] = BatchNorm1d(hidden, eps=spec.norm.eps, momentum=spec.norm.momentum)
@@ -57,3 +70,37 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     layers[f"fc{len(spec.hidden) + 1}"] = QuantLinear(width, classes, weight=build_weights(spec.weights))
     layers["scores"] = ScoreNorm(classes, spec.norm.eps, spec.norm.momentum, score_bits=spec.norm.score_bits)
     return nn.Sequential(layers)
+
+
+def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
+    spec, shape = recipe.model, DATASETS[recipe.dataset].shape
+    channels = shape[2] if len(shape) == 3 else 1
+    layers: OrderedDict[str, nn.Module] = OrderedDict(channels=ChannelsFirst())
+    for i, conv in enumerate(spec.convs, start=1):
+        layers[f"conv{i}"] = QuantConv2d(
+            channels,
+            conv.channels,
+            conv.kernel,
+            weight=build_weights(spec.weights),
+            stride=conv.stride,
+            padding=conv.padding,
+            pad_value=conv.pad_value,
+        )
+        layers[f"conv_norm{i}"] = BatchNorm2d(conv.channels, eps=spec.norm.eps, momentum=spec.norm.momentum)
+        layers[f"conv_act{i}"] = build_activation(spec.activation)
+        if conv.pool:
+            layers[f"pool{i}"] = nn.MaxPool2d(conv.pool)
+        channels = conv.channels
+    return layers
+
+
+def _width(layers: nn.Sequential, shape: tuple[int, ...]) -> int:
+    """How many elements a sample has behind the layers, which are run on one in eval mode."""
+    layers.eval()
+    try:
+        with torch.no_grad():
+            width: int = layers(torch.zeros(1, *shape)).shape[1]
+    except RuntimeError as error:
+        raise UsageError(f"model: the convolutions do not fit images of shape {shape}: {error}") from error
+    layers.train()
+    return width

@@ -19,6 +19,7 @@ from .datasets import DATASETS
 __all__ = [
     "ActivationSpec",
     "AugmentSpec",
+    "ConvSpec",
     "InputSpec",
     "ModelSpec",
     "NormSpec",
@@ -111,10 +112,33 @@ class NormSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvSpec:
+    """A convolution with normalisation and activation; square kernel and padding.
+
+    pad_value: the integer outside the map, a value of the layer's input. pool: side and stride of a max-pool behind
+    the activation, 0 for none.
+    """
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 0
+    pad_value: int = 0
+    pool: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(channels=self.channels, kernel=self.kernel, stride=self.stride)
+        for name, value in (("padding", self.padding), ("pool", self.pool)):
+            if value < 0:
+                raise UsageError(f"{name} must not be negative, not {value}")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A multi-layer perceptron: widths of the hidden layers, and what stands in them."""
+    """Convolutions, if any, then a multi-layer perceptron: widths of the hidden layers, and what stands in them."""
 
     hidden: tuple[int, ...]
+    convs: tuple[ConvSpec, ...] = ()
     weights: WeightSpec = field(default_factory=WeightSpec)
     activation: ActivationSpec = field(default_factory=ActivationSpec)
     norm: NormSpec = field(default_factory=NormSpec)
@@ -214,6 +238,8 @@ class Recipe:
             near = nearest(self.dataset, DATASETS)
             known = ", ".join(DATASETS)
             raise UsageError(f"dataset: unknown data set {self.dataset!r}; did you mean {near!r}? (known: {known})")
+        if self.augment is not None and len(DATASETS[self.dataset].shape) != 2:
+            raise UsageError(f"augment distorts grey images (H, W); {self.dataset} has {DATASETS[self.dataset].shape}")
 
 
 def list_recipes() -> list[tuple[str, str]]:

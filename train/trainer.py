@@ -34,7 +34,7 @@ from .checkpoint import (
 )
 from .datasets import load_dataset
 from .evaluate import accuracy
-from .layers import QuantLinear
+from .layers import QuantConv2d, QuantLinear
 from .losses import build_loss
 from .metrics import EpochRecord, append_record, draw_curves, write_metrics
 from .models import build_model
@@ -285,7 +285,7 @@ def _finished(folder: RunFolder) -> TrainResult:
 
 def _weight_codes(model: nn.Module) -> list[Tensor]:
     """The codes of every quantized layer."""
-    layers = [m for m in model.modules() if isinstance(m, QuantLinear)]
+    layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear)]
     return [m.weight_quantizer.codes(m.weight) for m in layers if m.weight_quantizer.encoding == "bipolar"]
 
 

@@ -7,7 +7,7 @@ from random_conv_networks import Conv, random_codes, random_conv_network
 from xnorflow.compiler import golden
 from xnorflow.compiler.ir import Conv2d, Dense, Encoding, Input, IntegerNetwork, MaxPool, Scores, Threshold
 from xnorflow.compiler.network_file import load_network, network_bytes, save_network
-from xnorflow.errors import HardwareError, UsageError
+from xnorflow.errors import UsageError
 
 
 def value_of(code: int, bits: int, encoding: Encoding) -> int:
@@ -135,13 +135,3 @@ def test_the_file_gives_the_network_back(tmp_path):
     assert network_bytes(again) == network_bytes(NETWORK)
     batch = random_codes(NETWORK, 4)
     assert np.array_equal(golden.run(again, batch).scores, golden.run(NETWORK, batch).scores)
-
-
-def test_hardware_is_refused_by_name():
-    from xnorflow.compiler.solver import default_folding
-
-    with pytest.raises(HardwareError, match="^hardware for conv0, acc_pool0, conv1, code_pool1 is not built yet$"):
-        default_folding(NETWORK)
-    behind = random_conv_network((2, 2, 1), [], (4, 3), scores_of_codes=True)
-    with pytest.raises(HardwareError, match="^hardware for scores behind a threshold is not built yet$"):
-        default_folding(behind)

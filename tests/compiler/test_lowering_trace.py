@@ -107,7 +107,7 @@ def test_all_unsupported_operations_are_listed_at_once():
     text = str(caught.value)
     for complaint in (
         "no integer form for 8 of the operations",
-        "conv (Conv2d) convolutions have no integer form",
+        "conv (Conv2d) has float weights; use QuantConv2d",
         "inner.0 (Linear) has float weights; use QuantLinear",
         "inner.1 (Tanh) has no integer form",
         "cos in forward has no integer form",

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from xnorflow.compiler import compare_with_module, compile_module
+from xnorflow.errors import UsageError
+from xnorflow.train.layers import BatchNorm2d, ChannelsFirst, QuantConv2d
+from xnorflow.train.models import build_model
+from xnorflow.train.optim import build_optimizer, glorot_scale, parameter_groups
+from xnorflow.train.quantizers import BinaryWeights
+from xnorflow.train.recipe import ConvSpec, load_recipe, with_overrides
+
+
+def test_a_convolution_multiplies_signs_and_pads_with_its_value():
+    torch.manual_seed(0)
+    layer = QuantConv2d(
+        3, 5, (3, 2), weight=BinaryWeights(), stride=(2, 1), padding=(2, 1), dilation=(2, 1), pad_value=-1
+    )
+    x = torch.randint(0, 2, (4, 3, 7, 6)).float() * 2 - 1
+    bordered = torch.full((4, 3, 11, 8), -1.0)
+    bordered[:, :, 2:9, 1:7] = x
+    expected = F.conv2d(bordered, torch.where(layer.weight >= 0, 1.0, -1.0), None, (2, 1), 0, (2, 1))
+    assert torch.equal(layer(x), expected)
+    assert layer.fans == (3 * 6, 5 * 6)
+    bound = (6 / sum(layer.fans)) ** 0.5
+    assert 0.9 * bound < float(layer.weight.detach().abs().max()) <= bound
+
+
+def test_the_gradient_goes_straight_to_the_latent_weights():
+    layer = QuantConv2d(1, 1, 2, weight=BinaryWeights())
+    x = torch.arange(9.0).reshape(1, 1, 3, 3)
+    layer(x).sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.flatten().tolist() == [8.0, 12.0, 20.0, 24.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"kernel_size": 0}, "kernel_size must be positive whole numbers, not 0"),
+        ({"stride": (1, 0)}, r"stride must be positive whole numbers, not \(1, 0\)"),
+        ({"padding": -1}, "padding must be whole numbers from 0 up, not -1"),
+        ({"weight": None}, "weight must be a WeightQuantizer"),
+    ],
+)
+def test_wrong_arguments_are_named(options: dict, complaint: str):
+    with pytest.raises(UsageError, match=complaint):
+        QuantConv2d(1, 1, **({"kernel_size": 3, "weight": BinaryWeights()} | options))
+
+
+def test_batch_norm_is_a_product_and_a_sum_in_eval_and_torchs_own_in_training():
+    torch.manual_seed(1)
+    ours, theirs = BatchNorm2d(4), nn.BatchNorm2d(4)
+    x = 5 * torch.randn(6, 4, 3, 2) + 1
+    assert torch.equal(ours(x), theirs(x))
+    ours.eval()
+    alpha = 1 / torch.sqrt(ours.running_var.double() + ours.eps)
+    beta = -ours.running_mean.double() * alpha
+    expected = x * alpha.float()[:, None, None] + beta.float()[:, None, None]
+    assert torch.equal(ours(x), expected)
+    assert torch.equal(ours(x.contiguous(memory_format=torch.channels_last)), expected)
+    torch.testing.assert_close(ours(x), theirs.eval()(x))
+
+
+def test_channels_first():
+    x = torch.arange(24).reshape(1, 2, 3, 4)
+    assert torch.equal(ChannelsFirst()(x), x.permute(0, 3, 1, 2))
+    assert torch.equal(ChannelsFirst()(x[..., 0]), x[..., :1].permute(0, 3, 1, 2))
+    with pytest.raises(UsageError, match="takes images"):
+        ChannelsFirst()(x.flatten(1))
+
+
+def test_learning_rates_and_clipping_reach_convolutions():
+    recipe = load_recipe("cifar10-cnv")
+    model = nn.Sequential(QuantConv2d(2, 3, 2, weight=BinaryWeights()))
+    (group,) = parameter_groups(model, recipe.optimizer)
+    assert group["lr_scale"] == glorot_scale(8, 12)
+    optimizer = build_optimizer(model, recipe.optimizer)
+    model[0].weight.data.fill_(1.5)
+    model[0].weight.grad = torch.zeros_like(model[0].weight)
+    optimizer.step()
+    assert float(model[0].weight.detach().abs().max()) == 1.0
+
+
+def test_the_cifar10_recipe_is_finns_topology_learns_a_step_and_compiles_exactly():
+    recipe = load_recipe("cifar10-cnv")
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe)
+    shapes = [tuple(m.weight.shape) for m in model.modules() if hasattr(m, "weight_quantizer")]
+    assert shapes[:2] == [(64, 3, 3, 3), (64, 64, 3, 3)]
+    assert shapes[-3:] == [(512, 256), (512, 512), (10, 512)]
+    optimizer = build_optimizer(model, recipe.optimizer)
+    raw = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
+    labels = torch.arange(8) % 10
+    before = [p.detach().clone() for p in model.parameters()]
+    F.cross_entropy(model(torch.from_numpy(raw)), labels).backward()
+    optimizer.step()
+    assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    network = compile_module(model, raw[:1])
+    assert [node.name for node in network.nodes[:7]] == [
+        "inputs",
+        "conv1",
+        "conv_act1",
+        "conv2",
+        "conv_act2",
+        "pool2",
+        "conv3",
+    ]
+    comparison = compare_with_module(network, model.eval(), raw)
+    assert (comparison.disagreements, comparison.plain_differences) == (0, 0)
+
+
+def test_recipes_refuse_what_does_not_fit():
+    with pytest.raises(UsageError, match="augment distorts grey images"):
+        with_overrides(load_recipe("cifar10-cnv"), ["augment={rotate: 5}"])
+    with pytest.raises(UsageError, match="padding must not be negative"):
+        ConvSpec(3, padding=-1)
+    tall = with_overrides(load_recipe("cifar10-cnv"), ["model.convs=[{channels: 4, kernel: 40}]"])
+    with pytest.raises(UsageError, match=r"model: the convolutions do not fit images of shape \(32, 32, 3\)"):
+        build_model(tall)
