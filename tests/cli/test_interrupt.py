@@ -76,6 +76,21 @@ def test_a_full_disk_leaves_the_earlier_design(
     assert contents(tmp_path) == earlier
 
 
+def test_a_disk_that_fills_at_the_very_end_leaves_the_earlier_design(
+    network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["generate", str(network_file), "--out", str(tmp_path / "design")]
+    assert main(command) == 0
+    earlier = contents(tmp_path)
+
+    def write_bench(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("xnorflow.sim.design_bench.write_bench", write_bench)
+    assert main([*command, "--fps", "1000000"]) == DATA
+    assert contents(tmp_path) == earlier
+
+
 def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -82,7 +82,8 @@ def test_simulate_report_interrupt_and_mismatch(road: Path, capsys: pytest.Captu
     assert main(["report", design, "--run", str(road / "run"), "--json"]) == 0
     reported = one_object(capsys)
     assert {"ops", "energy", "baselines", "resources"} <= reported.keys()
-    assert reported["accuracy"] is not None
+    assert main(["eval", str(road / "network.safetensors"), "--data", "digits", "--json"]) == 0
+    assert reported["accuracy"] == one_object(capsys)["accuracy"]
     assert (road / "design" / "report.html").read_text().startswith("<!doctype html>")
 
     folder = road / "design" / "sim"
