@@ -61,7 +61,7 @@ def bench_backend(
     try:
         module.eval()
         backend = Backend(network, threads=threads)
-        samples = torch.from_numpy(np.ascontiguousarray(raw))
+        samples = torch.from_numpy(np.array(raw))  # a copy: torch wants to own what it could write to
         batches = sorted({min(1000, len(raw)), len(raw)})
         forwards = {size: _forward(module, samples, size) for size in batches}
         batch = min(batches, key=lambda size: _best_of_two(forwards[size]))
