@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import golden
 from .backend import Backend, input_codes
-from .ir import CodeType, IntegerNetwork
+from .ir import CodeType, Conv2d, IntegerNetwork
 
 if TYPE_CHECKING:
     import torch
@@ -111,13 +112,20 @@ def _products(network: IntegerNetwork, raw: NDArray[np.generic]) -> Callable[[],
     operands = []
     for stage in network.stages():
         kind: CodeType = stage.input_type
-        codes = np.random.default_rng(0).integers(0, kind.max_code + 1, (len(raw), kind.size), dtype=np.uint8)
-        inputs = torch.from_numpy(kind.values(codes).astype(np.float32))
-        operands.append((inputs, torch.from_numpy(stage.dot.weights.values().astype(np.float32))))
+        weights = torch.from_numpy(stage.dot.weights.values().astype(np.float32))
+        shape: tuple[int, ...] = (kind.size,)
+        product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.nn.functional.linear
+        if isinstance(stage.dot, Conv2d):
+            window = stage.dot.window(kind)
+            shape = (window.input[2], *window.padded)
+            weights = weights.reshape(-1, *window.kernel, window.input[2]).permute(0, 3, 1, 2).contiguous()
+            product = partial(torch.nn.functional.conv2d, stride=window.stride, dilation=window.dilation)
+        codes = np.random.default_rng(0).integers(0, kind.max_code + 1, (len(raw), *shape), dtype=np.uint8)
+        operands.append((product, torch.from_numpy(kind.values(codes).astype(np.float32)), weights))
 
     def products() -> object:
         with torch.inference_mode():
-            return [torch.nn.functional.linear(inputs, weights) for inputs, weights in operands]
+            return [product(inputs, weights) for product, inputs, weights in operands]
 
     return products
 

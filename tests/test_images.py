@@ -31,6 +31,19 @@ def test_a_png_is_its_pixels(tmp_path: Path) -> None:
     assert np.array_equal(sample.raw, np.where(PIXELS > 100, 255, 0))
 
 
+def test_a_network_of_colours_takes_rgb_and_no_other_does(tmp_path: Path) -> None:
+    colours = np.stack([PIXELS, PIXELS // 2, 255 - PIXELS], axis=2)
+    Image.fromarray(colours).save(tmp_path / "rgb.png")
+    Image.fromarray(PIXELS).save(tmp_path / "grey.png")
+    (sample,) = read_samples(tmp_path / "rgb.png", (3, 4, 3))
+    assert np.array_equal(sample.raw, colours)
+    with pytest.raises(DataError, match="expected an RGB image, not mode L"):
+        shapes(tmp_path / "grey.png", (3, 4, 3))
+    for grey in ((3, 4), (1, 3, 4), (3, 4, 1)):
+        with pytest.raises(DataError, match="expected an 8-bit grey image, not mode RGB"):
+            shapes(tmp_path / "rgb.png", grey)
+
+
 def test_arrays_are_one_sample_or_a_batch(tmp_path: Path) -> None:
     assert shapes(write(tmp_path / "a.npy", np.zeros((3, 4))), (3, 4)) == [(3, 4)]
     assert shapes(write(tmp_path / "a.npy", np.zeros((5, 3, 4))), (3, 4)) == [(3, 4)] * 5

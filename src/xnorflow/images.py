@@ -1,4 +1,4 @@
-"""Samples for `predict`: grey PNG images and .npy arrays, read without pickles and checked against the network."""
+"""Samples for `predict`: PNG images, grey or RGB as the network takes them, and .npy arrays; read without pickles."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def read_samples(path: Path, shape: tuple[int, ...]) -> Iterator[Sample]:
     """
     suffix = path.suffix.lower()
     if suffix == ".png":
-        yield Sample(path.name, _as_sample(read_png(path), shape, path))
+        yield Sample(path.name, _as_sample(read_png(path, colours=shape[2:] == (3,)), shape, path))
     elif suffix == ".npy":
         array = read_array(path)
         if array.ndim == len(shape) + 1 or (array.ndim == 2 and array.shape[1:] == (int(np.prod(shape)),) != shape):
@@ -40,14 +40,21 @@ def read_samples(path: Path, shape: tuple[int, ...]) -> Iterator[Sample]:
         raise DataError(f"{path}: expected a .png image or an .npy array")
 
 
-def read_png(path: Path) -> NDArray[np.uint8]:
-    """The grey values of a PNG image, uint8 (height, width); DataError if it is damaged or has colours."""
+def read_png(path: Path, *, colours: bool = False) -> NDArray[np.uint8]:
+    """The grey values of a PNG image, uint8 (height, width), or its red, green and blue, (height, width, 3).
+
+    DataError if it is damaged or of the other kind.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path, formats=["PNG"]) as image:
             image.verify()  # every chunk's checksum: loading alone overlooks a cut or changed end
         with Image.open(path, formats=["PNG"]) as image:
+            if colours:
+                if image.mode != "RGB":
+                    raise DataError(f"{path}: expected an RGB image, not mode {image.mode}; convert it first")
+                return np.asarray(image, dtype=np.uint8)
             if image.mode not in ("L", "1"):
                 raise DataError(f"{path}: expected an 8-bit grey image, not mode {image.mode}; convert it first")
             return np.asarray(image.convert("L"), dtype=np.uint8)  # black and white become 0 and 255

@@ -88,7 +88,7 @@ def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Grey PNG images or .npy arrays (a sample or a batch).", metavar="IMAGES...", show_default=False
+            help="PNG images or .npy arrays (a sample or a batch).", metavar="IMAGES...", show_default=False
         ),
     ],
     as_json: Json = False,
