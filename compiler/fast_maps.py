@@ -71,7 +71,7 @@ def flat(kind: CodeType, maps: Maps) -> Maps:
         return maps
     if isinstance(maps, Planes) and maps.columns % WORD == 0:
         samples = maps.words.reshape(-1, pixels, *maps.words.shape[1:]).swapaxes(1, 2)
-        return Planes(np.ascontiguousarray(samples.reshape(*samples.shape[:2], -1)), kind.size)
+        return Planes(np.ascontiguousarray(samples.reshape(-1, kind.bits, kind.size // WORD)), kind.size)
     return as_codes(maps).reshape(-1, kind.size)
 
 

@@ -1,6 +1,7 @@
 """The CPU backend on feature maps: every method equals the golden model, whatever the windows, pools and channels."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,22 @@ def test_measured_methods_and_small_batches_equal_the_golden_model(monkeypatch: 
     check_equal(CNV_LIKE, None, 7)
     monkeypatch.setattr("xnorflow.compiler.backend.BATCH_ELEMENTS", 1)
     check_equal(CNV_LIKE, Method.BITWISE, 3)
+
+
+@pytest.mark.parametrize("hidden", [(1, BIPOLAR), (2, UNSIGNED)])
+def test_every_padding_of_whole_words(hidden):
+    """A map of 64 channels, padded with each code: on words, a border of zeros and ones."""
+    layers = [Conv(64, (2, 2)), Conv(8, (3, 3), padding=(2, 1))]
+    network = random_conv_network((5, 4, 1), layers, (16, 3), hidden=hidden)
+    for pad in range(1 << hidden[0]):
+        nodes = tuple(replace(node, pad_code=pad) if node.name == "conv1" else node for node in network.nodes)
+        check_equal(replace(network, nodes=nodes), Method.POPCOUNT, 4)
+
+
+def test_an_empty_batch_has_shapes():
+    result = Backend(CNV_LIKE, method=Method.POPCOUNT).run(random_codes(CNV_LIKE, 0), keep=["conv_act1"])
+    assert result.scores.shape == (0, 4)
+    assert result.codes["conv_act1"].shape == (0, *CNV_LIKE.node("conv_act1").type.shape)
 
 
 def test_little_work_is_done_in_float():
