@@ -89,8 +89,8 @@ def _count(stage: Stage, folding: Folding) -> LayerCounts:
     weights, source, sink = stage.dot.weights, stage.input_type, stage.sink
     rows, columns = map(int, weights.codes.shape)
     fold = folding.layers[stage.dot.name]
-    nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns)
-    positions = math.prod(stage.dot.type.shape[:-1])
+    nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns, stage.segments)
+    positions = stage.vectors
     matrix = rows * columns
     macs = positions * matrix
     acc_bits = popcount_bits(columns, weights.bits, source)

@@ -4,10 +4,10 @@ All stages work at once, so the accelerator's initiation interval *equals* the l
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from .folding import Folding, check_buildable, check_folding
+from .folding import Folding
 from .ir import IntegerNetwork
+from .plan import StageKind, plan_parts
 
 __all__ = [
     "FoldRow",
@@ -23,19 +23,9 @@ WASTE_WARNED = 0.10
 """Share of idle multiplier-cycles above which `waste_warnings` speaks."""
 
 
-class StageKind(StrEnum):
-    """What kind of stage a bound belongs to."""
-
-    INPUT = "input"
-    CONVERTER = "converter"
-    ENGINE = "engine"
-    SCORES = "scores"
-    OUTPUT = "output"
-
-
 @dataclass(frozen=True, slots=True)
 class StageBound:
-    """One stage in stream order: the name of its node (or "a to b" for a converter), and cycles a frame."""
+    """One stage in stream order: its name (of a node, "a to b" for a converter, ...), and cycles a frame."""
 
     name: str
     kind: StageKind
@@ -65,31 +55,7 @@ class FoldRow:
 
 def stage_bounds(network: IntegerNetwork, folding: Folding) -> tuple[StageBound, ...]:
     """Every stage's bound in stream order; UsageError if the folding does not suit the network."""
-    check_buildable(network)
-    check_folding(network, folding)
-    stages = list(network.stages())
-    first = folding.layers[stages[0].dot.name]
-    bounds = [StageBound(network.input.name, StageKind.INPUT, first.synapse_folds(stages[0].input_type.size))]
-    source, sent = network.input.name, first.simd
-    for stage in stages:
-        name = stage.dot.name
-        rows, columns = stage.dot.weights.codes.shape
-        fold = folding.layers[name]
-        if sent != fold.simd:
-            bounds.append(_converter(source, name, columns, sent, fold.simd))
-        cycles = fold.neuron_folds(rows) * fold.synapse_folds(columns)
-        bounds.append(StageBound(name, StageKind.ENGINE, cycles))
-        source, sent = name, fold.pe
-    scores, classes = network.scores.name, network.scores.type.size
-    if sent != folding.score_lanes:
-        bounds.append(_converter(source, scores, classes, sent, folding.score_lanes))
-    bounds.append(StageBound(scores, StageKind.SCORES, -(-classes // folding.score_lanes)))
-    bounds.append(StageBound("result", StageKind.OUTPUT, 1))
-    return tuple(bounds)
-
-
-def _converter(source: str, sink: str, elements: int, sent: int, taken: int) -> StageBound:
-    return StageBound(f"{source} to {sink}", StageKind.CONVERTER, max(-(-elements // sent), -(-elements // taken)))
+    return tuple(StageBound(part.name, part.kind, part.cycles) for part in plan_parts(network, folding))
 
 
 def initiation_interval(network: IntegerNetwork, folding: Folding) -> int:
@@ -104,7 +70,8 @@ def fold_table(network: IntegerNetwork, folding: Folding) -> tuple[FoldRow, ...]
     for stage in network.stages():
         rows, columns = stage.dot.weights.codes.shape
         fold = folding.layers[stage.dot.name]
-        nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns)
+        nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns, stage.segments)
+        cycles = stage.vectors * nf * sf
         waste = 1 - rows * columns / (nf * fold.pe * sf * fold.simd)
         row = FoldRow(
             stage.dot.name,
@@ -114,10 +81,10 @@ def fold_table(network: IntegerNetwork, folding: Folding) -> tuple[FoldRow, ...]
             fold.simd,
             nf,
             sf,
-            cycles=nf * sf,
-            share=nf * sf / interval,
+            cycles,
+            share=cycles / interval,
             waste=waste,
-            bottleneck=nf * sf == interval,
+            bottleneck=cycles == interval,
         )
         table.append(row)
     return tuple(table)

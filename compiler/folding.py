@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
 from ..errors import HardwareError, UsageError
 from ..files import atomic_write
-from .ir import Conv2d, IntegerNetwork, MaxPool, Threshold
+from .ir import IntegerNetwork
 
 __all__ = [
     "Folding",
@@ -41,8 +41,8 @@ class Popcount(StrEnum):
 class LayerFold:
     """The folding of one dot product: PE rows x SIMD columns a cycle.
 
-    NF = ceil(N / PE) neuron folds, SF = ceil(K / SIMD) synapse folds; a vector takes NF * SF cycles. What does not
-    divide is padded up, and the waste is shown.
+    NF = ceil(N / PE) neuron folds, SF = ceil(K / SIMD) synapse folds, for a convolution kh * kw * ceil(C / SIMD); a
+    vector takes NF * SF cycles. What does not divide is padded up, and the waste is shown.
     """
 
     pe: int
@@ -58,9 +58,9 @@ class LayerFold:
         """NF for a matrix of that many rows."""
         return -(-rows // self.pe)
 
-    def synapse_folds(self, columns: int) -> int:
-        """SF for a matrix of that many columns."""
-        return -(-columns // self.simd)
+    def synapse_folds(self, columns: int, segments: int = 1) -> int:
+        """SF for a matrix of that many columns, in so many segments that start on a beat of their own."""
+        return segments * -(-columns // segments // self.simd)
 
 
 @dataclass(frozen=True)
@@ -95,18 +95,19 @@ def save_folding(folding: Folding, path: Path) -> None:
 def check_folding(network: IntegerNetwork, folding: Folding) -> None:
     """UsageError unless the folding names exactly the network's dot products and each fold suits its matrix.
 
-    PE may exceed the rows and SIMD the columns (10 rows on 16 PEs), but at least half of them must have work.
+    PE may exceed the rows and SIMD the columns (of a convolution: the channels), 10 rows on 16 PEs say, but at least
+    half of them must have work.
     """
-    shapes = {stage.dot.name: stage.dot.weights.codes.shape for stage in network.stages()}
+    shapes = {stage.dot.name: (*stage.dot.weights.codes.shape, stage.segments) for stage in network.stages()}
     for name in folding.layers:
         if name not in shapes:
             near, known = nearest(name, shapes), ", ".join(shapes)
             raise UsageError(f"folding for unknown layer {name!r}; did you mean {near!r}? (layers: {known})")
-    for name, (rows, columns) in shapes.items():
+    for name, (rows, columns, segments) in shapes.items():
         fold = folding.layers.get(name)
         if fold is None:
             raise UsageError(f"no folding for layer {name!r} ({rows} x {columns}): give it pe and simd")
-        for what, value, size in (("pe", fold.pe, rows), ("simd", fold.simd, columns)):
+        for what, value, size in (("pe", fold.pe, rows), ("simd", fold.simd, columns // segments)):
             if value >= 2 * size:
                 raise UsageError(f"layer {name!r}: {what} {value} is too large for {size}; use at most {size}")
     classes = len(network.class_names)
@@ -116,8 +117,8 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
 
 def check_buildable(network: IntegerNetwork) -> None:
     """HardwareError naming every node that no hardware is built for yet."""
-    missing = [node.name for node in network.nodes if isinstance(node, Conv2d | MaxPool)]
-    if isinstance(network.node(network.scores.inputs[0]), Threshold):
-        missing.append(f"{network.scores.name} behind a threshold")
+    missing = [f"{pool.name} (a pool of accumulators)" for stage in network.stages() for pool in stage.pools_after]
+    if any(stage.vectors > 1 for stage in list(network.stages())[-1:]):
+        missing.append(f"{network.scores.name} of a map")
     if missing:
         raise HardwareError(f"hardware for {', '.join(missing)} is not built yet")

@@ -74,6 +74,12 @@ class Window:
         return self.output[0] * self.output[1]
 
     @property
+    def overlaps(self) -> bool:
+        """Whether a pixel can belong to two windows."""
+        axes = zip(self.span, self.stride, self.output, strict=True)
+        return any(span > stride and count > 1 for span, stride, count in axes)
+
+    @property
     def columns(self) -> int:
         """Elements of a window, kh * kw * C: the columns of a convolution's weight matrix."""
         return self.kernel[0] * self.kernel[1] * self.input[2]

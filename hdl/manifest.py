@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class ResultEntry:
 class TapEntry:
     """An engine's output stream, on wires of the top module: `elements` a frame, `lanes` a beat of `bits` bits each.
 
+    A frame is `vectors` vectors of equal length, the pixels of a map, each in whole beats; `beats` are a frame's.
     kind: codes of a Threshold node, or counts P of the popcount domain, acc = alpha * P + beta[n].
     """
 
@@ -67,6 +68,7 @@ class TapEntry:
     payload: str
     kind: Literal["codes", "counts"]
     elements: int
+    vectors: int
     lanes: int
     beats: int
     bits: int
@@ -76,10 +78,13 @@ class TapEntry:
 class EngineEntry:
     """One engine: its nodes, matrix, folding, memories and the files these are loaded from.
 
+    kind: of the dot product's node. cycles: a frame, `tap.vectors` times NF * SF. line_buffer: beats of SIMD codes that
+    the sliding-window unit in front holds, 0 where there is none.
     latency: cycles from the issue of a fold's last step to its beat at the tap.
     """
 
-    dense: str
+    dot: str
+    kind: Literal["dense", "conv2d"]
     sink: str
     rows: int
     columns: int
@@ -92,6 +97,7 @@ class EngineEntry:
     memory: str
     memory_files: tuple[str, ...]
     latency: int
+    line_buffer: int
     tap: TapEntry
 
 

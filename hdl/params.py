@@ -81,6 +81,7 @@ class EngineParams:
     weights: uint8 (N, K) of 0 and 1, rows of descending neurons inverted already.
     thresholds: int64 (N, T), nondecreasing rows in 0..p_max + 1; None: the engine yields the counts P.
     popcount_stages: registers inside the popcount of a row; they cost latency, not throughput.
+    segments: pieces of a vector, of equal length, that start on a beat of their own: the pixels of a window.
     """
 
     name: str
@@ -90,6 +91,7 @@ class EngineParams:
     fold: LayerFold
     popcount: Popcount = Popcount.ADDERS
     popcount_stages: int = 1
+    segments: int = 1
 
     def __post_init__(self) -> None:
         if self.fold.pe * self.fold.simd > MAX_WIDTH:
@@ -121,7 +123,7 @@ class EngineParams:
     @property
     def synapse_folds(self) -> int:
         """SF: beats in a vector, cycles a fold."""
-        return self.fold.synapse_folds(self.columns)
+        return self.fold.synapse_folds(self.columns, self.segments)
 
     @property
     def cycles(self) -> int:
@@ -160,8 +162,8 @@ class EngineParams:
         Padding columns have weight 1: with activation 0 they count nothing. Padding rows repeat that.
         """
         nf, sf, pe, simd = self.neuron_folds, self.synapse_folds, self.fold.pe, self.fold.simd
-        padded = np.ones((nf * pe, sf * simd), dtype=np.uint8)
-        padded[: self.rows, : self.columns] = self.weights
+        padded = np.ones((nf * pe, self.segments, sf // self.segments * simd), dtype=np.uint8)
+        padded[: self.rows, :, : self.columns // self.segments] = self.weights.reshape(self.rows, self.segments, -1)
         words = padded.reshape(nf, pe, sf, simd).transpose(0, 2, 1, 3)
         return MemoryImage(f"{self.name}_weights", words.reshape(nf * sf, pe * simd))
 

@@ -50,18 +50,9 @@ class MaxPool(wiring.Component):
         super().__init__({"i": In(signature), "o": Out(signature)})
 
     @property
-    def overlaps(self) -> bool:
-        """Whether a pixel can belong to two windows."""
-        window = self._window
-        return any(
-            kernel > stride and count > 1
-            for kernel, stride, count in zip(window.kernel, window.stride, window.output, strict=True)
-        )
-
-    @property
     def bound(self) -> int:
         """Cycles a frame in steady state."""
-        return self._params.bound if self.overlaps else self._params.beats_in
+        return self._params.bound if self._window.overlaps else self._params.beats_in
 
     def reference(self, maps: Codes) -> list[int]:
         """The beats out for maps (B, H, W, C) of codes."""
@@ -71,7 +62,7 @@ class MaxPool(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         """One of two ways."""
-        return self._fold_windows() if self.overlaps else self._fold_pixels()
+        return self._fold_windows() if self._window.overlaps else self._fold_pixels()
 
     def _largest(self, a: Value, b: Value) -> Value:
         """Lane by lane the larger code."""

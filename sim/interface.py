@@ -11,6 +11,7 @@ __all__ = ["Interface", "Stream"]
 class Stream:
     """Frames of `elements` elements, `lanes` a beat, `bits` bits each; `name` of its vector file and log lines.
 
+    vectors: equal parts of a frame, the pixels of a map, that begin on a beat of their own.
     node: the node of the network whose values it carries; width: wires of the payload (TDATA: whole bytes).
     """
 
@@ -20,11 +21,17 @@ class Stream:
     lanes: int
     bits: int
     width: int
+    vectors: int = 1
+
+    @property
+    def vector_beats(self) -> int:
+        """Beats a vector."""
+        return -(-self.elements // self.vectors // self.lanes)
 
     @property
     def beats(self) -> int:
         """Beats a frame."""
-        return -(-self.elements // self.lanes)
+        return self.vectors * self.vector_beats
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,8 @@ class Interface:
             module=manifest.top,
             input=Stream("input", "input", manifest.frame_elements, lanes, bits, width),
             taps=tuple(
-                Stream(f"tap_{e.sink}", e.sink, e.tap.elements, e.tap.lanes, e.tap.bits, e.tap.lanes * e.tap.bits)
-                for e in manifest.engines
+                Stream(f"tap_{e.sink}", e.sink, t.elements, t.lanes, t.bits, t.lanes * t.bits, t.vectors)
+                for e, t in ((engine, engine.tap) for engine in manifest.engines)
             ),
             classes=len(manifest.result.class_names),
             class_bits=8 * manifest.result.class_bytes,

@@ -18,7 +18,7 @@ Codes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 Bits = NDArray[np.uint8]
 
-_CHUNK = 512  # images packed at a time: bounds the memory
+_CHUNK, _ELEMENTS = 512, 1 << 20  # results, and elements of a stream, packed at a time: bounds the memory
 _DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
@@ -38,14 +38,16 @@ def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, f
     def write(stream: Stream, elements: NDArray[np.integer]) -> None:
         flat = elements.reshape(len(elements), -1)
         with (folder / f"{stream.name}.hex").open("wb") as file:
-            for start in range(0, len(flat), _CHUNK):
-                file.write(hex_lines(beat_bits(flat[start : start + _CHUNK], stream)))
+            chunk = max(1, _ELEMENTS // flat.shape[1])
+            for start in range(0, len(flat), chunk):
+                file.write(hex_lines(beat_bits(flat[start : start + chunk], stream)))
 
     write(interface.input, codes)
-    # The last engine's stream carries counts, every other one codes.
-    counts = popcount_domain(last).counts(trace[last.dot.name].astype(np.int64, copy=False))
     for tap in interface.taps:
-        write(tap, counts if tap.node == last.sink.name else trace[tap.node])
+        if tap.node == network.scores.name:  # the last engine's stream carries counts, every other one codes
+            write(tap, popcount_domain(last).counts(trace[last.dot.name].astype(np.int64, copy=False)))
+        else:
+            write(tap, trace[tap.node])
     with (folder / "result.hex").open("wb") as file:
         for bits in _result_bits(interface, trace.classes, trace.scores):
             file.write(hex_lines(bits))
@@ -54,8 +56,9 @@ def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, f
 def beat_bits(elements: NDArray[np.integer], stream: Stream) -> Bits:
     """Elements (B, E) as beats: bits uint8 (B * beats, lanes * bits), bit 0 first, pad elements 0."""
     batch, count = elements.shape
-    padded = np.zeros((batch, stream.beats * stream.lanes), dtype=np.int64)
-    padded[:, :count] = elements
+    vectors = elements.reshape(batch * stream.vectors, count // stream.vectors)
+    padded = np.zeros((len(vectors), stream.vector_beats * stream.lanes), dtype=np.int64)
+    padded[:, : vectors.shape[1]] = vectors
     planes = (padded[:, :, None] >> np.arange(stream.bits)) & 1
     return planes.astype(np.uint8).reshape(batch * stream.beats, stream.lanes * stream.bits)
 

@@ -67,7 +67,7 @@ def test_manifest(tmp_path: Path) -> None:
     widths = {port.name: port.width for port in manifest.ports}
     assert (widths["s_axis_tdata"], widths["m_axis_tdata"], widths["clk"]) == (8, 8 + 5 * 8, 1)
     first, last = manifest.engines
-    assert (first.dense, first.sink, first.pe, first.simd, first.nf, first.sf, first.cycles) == (
+    assert (first.dot, first.sink, first.pe, first.simd, first.nf, first.sf, first.cycles) == (
         "dense0", "act0", 4, 8, 2, 3, 6,
     )  # fmt: skip
     assert (first.tap.valid, first.tap.kind, first.tap.elements, first.tap.lanes, first.tap.bits) == (
@@ -129,7 +129,7 @@ def test_a_failed_write_leaves_the_earlier_design(tmp_path: Path) -> None:
         (lambda text: "", "is not JSON"),
         (lambda text: "[]", "expected a mapping"),
         (lambda text: text.replace('"top"', '"tops"'), "unknown key 'tops'; did you mean 'top'"),
-        (lambda text: text.replace('"version": 1', '"version": 2'), "design format 2, but this program reads format 1"),
+        (lambda text: text.replace('"version": 2', '"version": 1'), "design format 1, but this program reads format 2"),
         (lambda text: text.replace("xnorflow-design", "other"), "format must be one of xnorflow-design"),
         (lambda text: json.dumps({**json.loads(text), "engines": 3}), "engines must be a list"),
     ],

@@ -81,7 +81,7 @@ def _card(engine: EngineEntry, row: FoldRow) -> EngineCard:
         round(max(min(engine.pe / engine.rows, 1) * height, 1.5), 1),
     )
     return EngineCard(
-        name=engine.dense,
+        name=engine.dot,
         rows=engine.rows,
         columns=engine.columns,
         pe=engine.pe,

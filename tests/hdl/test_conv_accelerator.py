@@ -1,0 +1,107 @@
+"""Whole convolutional accelerators equal the golden model, at the bound of the cycle model and under stalls."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from amaranth.back import verilog
+from farm import Farm
+from random_conv_networks import Conv, random_codes, random_conv_network
+
+from xnorflow.compiler import golden
+from xnorflow.compiler.cycles import initiation_interval
+from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.ir import Encoding, IntegerNetwork
+from xnorflow.errors import HardwareError
+from xnorflow.hdl.accelerator import Accelerator
+from xnorflow.hdl.axi import OutputAdapter
+from xnorflow.hdl.stream import pack_frame
+from xnorflow.sim.component import run_bench
+
+FRAMES = 18
+WARM_UP = 7  # frames that fill the pipeline and let the line buffers find their level
+
+
+def folding(lanes: int, **folds: tuple[int, int]) -> Folding:
+    return Folding({name: LayerFold(pe, simd) for name, (pe, simd) in folds.items()}, lanes)
+
+
+HALVES = ((2, 2), (2, 2))
+DESIGNS: dict[str, tuple[IntegerNetwork, Folding]] = {
+    # CNV in small: pools send in bursts, and the engines in front are as busy as those behind
+    "cnv": (
+        random_conv_network(
+            (8, 8, 3), [Conv(4, (3, 3)), Conv(4, (3, 3), pool_codes=HALVES), Conv(6, (2, 2))], (5, 3),
+            source=(8, Encoding.UNSIGNED), seed=1,
+        ),
+        folding(1, conv0=(2, 3), conv1=(2, 4), conv2=(1, 4), dense0=(1, 1), dense1=(1, 1)),
+    ),
+    # nothing divides: channels, rows, the dense layer behind a map of 2 x 2 x 5
+    "ragged": (
+        random_conv_network(
+            (6, 5, 5), [Conv(7, (2, 3), (2, 1), (1, 1)), Conv(5, (2, 2), (2, 1), (1, 0), (2, 1))], (4,),
+            source=(2, Encoding.BIPOLAR), hidden=(2, Encoding.UNSIGNED), seed=2,
+        ),
+        folding(3, conv0=(3, 2), conv1=(2, 3), dense0=(3, 8)),
+    ),
+    # pools in front of everything and overlapping behind a window that takes every beat; scores of codes
+    "pools": (
+        random_conv_network(
+            (9, 8, 4), [Conv(6, (1, 1), pool_codes=((3, 3), (2, 2)))], (4,),
+            hidden=(2, Encoding.BIPOLAR), scores_of_codes=True, seed=3,
+        ),
+        folding(4, conv0=(6, 4), dense0=(4, 9)),
+    ),
+}  # fmt: skip
+
+
+def case_of(network: IntegerNetwork, folds: Folding) -> dict[str, object]:
+    codes = random_codes(network, FRAMES, seed=6)
+    trace = golden.run(network, codes)
+    assert len(set(trace.scores.ravel().tolist())) > 3
+    accelerator = Accelerator(network, folds)
+    output = OutputAdapter(len(network.class_names), accelerator.score_params.score_bits)
+    lanes, bits = accelerator.input_part.lanes, accelerator.input_part.bits
+    answers = zip(trace.classes.tolist(), trace.scores.tolist(), strict=True)
+    return {
+        "sources": {"s_axis": [pack_frame(frame.ravel().tolist(), lanes, bits) for frame in codes]},
+        "sinks": {"m_axis": [output.reference(winner, scores) for winner, scores in answers]},
+        "frame_beats": 1,
+        "bound": initiation_interval(network, folds),
+        "warm_up": WARM_UP,
+    }
+
+
+def prefixed(prefix: str, network: IntegerNetwork, folds: Folding) -> Accelerator:
+    """The accelerator with `prefix_` before every name: the memory files of a farm lie in one folder."""
+    nodes = tuple(
+        replace(node, name=f"{prefix}_{node.name}", inputs=tuple(f"{prefix}_{name}" for name in node.inputs))
+        for node in network.nodes
+    )
+    layers = {f"{prefix}_{name}": fold for name, fold in folds.layers.items()}
+    return Accelerator(IntegerNetwork(nodes, network.class_names), Folding(layers, folds.score_lanes))
+
+
+def test_equals_the_golden_model(tmp_path: Path) -> None:
+    cases = tmp_path / "cases.json"
+    cases.write_text(json.dumps({name: case_of(*design) for name, design in DESIGNS.items()}))
+    parts = {name: prefixed(name, *design) for name, design in DESIGNS.items()}
+    memories = {file: text for part in parts.values() for file, text in part.memories.items()}
+    parameters = {"cases": str(cases)}
+    run_bench(Farm(parts), "bench_streams", build_dir=tmp_path, name="farm", parameters=parameters, memories=memories)
+
+
+def test_verilog_names_parts() -> None:
+    text = verilog.convert(Accelerator(*DESIGNS["ragged"]), name="top", emit_src=False, strip_internal_attrs=True)
+    top = text[text.index("module top(") :].partition("endmodule")[0]
+    for part in ("image_to_conv0", "conv0_window", "conv0", "conv1_window", "conv1",
+                 "conv1_to_dense0_pixels", "conv1_to_dense0", "dense0"):  # fmt: skip
+        assert f" {part} (" in top
+    assert "U$" not in text
+
+
+def test_what_is_not_built_is_refused_by_name() -> None:
+    pooled = random_conv_network((5, 5, 1), [Conv(2, (2, 2), pool_acc=HALVES)])
+    with pytest.raises(HardwareError, match=r"^hardware for acc_pool0 \(a pool of accumulators\) is not built yet$"):
+        Accelerator(pooled, folding(1, conv0=(1, 1), dense0=(1, 1)))
