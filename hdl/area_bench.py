@@ -15,15 +15,12 @@ __all__ = ["EngineArea", "engine_area"]
 
 @dataclass(frozen=True, slots=True)
 class EngineArea:
-    """An engine's area, and how many weights (PE x SIMD) it handles in a cycle."""
+    """An engine's area; LUT cells, and Yosys' estimate of logic cells, for each weight (PE x SIMD) of a cycle."""
 
     area: Area
     weights_per_cycle: int
-
-    @property
-    def luts_per_weight(self) -> float:
-        """LUT cells for each weight handled in a cycle."""
-        return self.area.luts / self.weights_per_cycle
+    luts_per_weight: float
+    lcs_per_weight: float
 
 
 def engine_area(
@@ -49,4 +46,5 @@ def engine_area(
         fold=LayerFold(pe, simd, Memory.BLOCK),
         popcount=popcount,
     )
-    return EngineArea(synthesize(Engine(params), folder, name="engine"), pe * simd)
+    area, handled = synthesize(Engine(params), folder, name="engine"), pe * simd
+    return EngineArea(area, handled, area.luts / handled, area.estimated_lcs / handled)

@@ -98,9 +98,9 @@ def area(
     as_json: Json = False,
 ) -> None:
     """LUTs of an engine of 1,024 x 1,024 1-bit weights by Yosys' synth_xilinx."""
-    from ..flow import figures
+    from ..hdl.area_bench import engine_area
 
-    result = figures.bench_area(out, pe=pe, simd=simd, popcount=popcount_kind(popcount))
+    result = engine_area(out, pe=pe, simd=simd, popcount=popcount_kind(popcount))
     if as_json:
         print_json(result)
     else:

@@ -42,9 +42,8 @@ def generate(
     """Write Verilog, memory contents, manifest and a self-contained bench."""
     from .. import flow
 
-    print_generated(
-        flow.generate(file, board=board, folding=folding, fps=fps, popcount=popcount_kind(popcount), out=out)
-    )
+    kind = None if popcount is None else popcount_kind(popcount)
+    print_generated(flow.generate(file, board=board, folding=folding, fps=fps, popcount=kind, out=out))
 
 
 def print_generated(generated: "Generated") -> None:

@@ -23,10 +23,10 @@ DataDir = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
-def popcount_kind(name: str | None) -> "Popcount | None":
+def popcount_kind(name: str) -> "Popcount":
     """The way to count bits that --popcount names; a type that typer knew would cost `--help` an import of NumPy."""
     from ..compiler.folding import Popcount
 
-    if name is not None and name not in list(Popcount):
+    if name not in list(Popcount):
         raise UsageError(f"--popcount takes {' or '.join(Popcount)}, not {name!r}")
-    return None if name is None else Popcount(name)
+    return Popcount(name)

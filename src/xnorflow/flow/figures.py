@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..boards.loader import DEFAULT_BOARD
-from ..compiler.folding import LayerFold, Memory, Popcount
 from ..compiler.network_file import load_network
 from ..errors import HardwareError, UsageError
 from .designs import NETWORK
@@ -20,10 +17,9 @@ from .networks import compiled, load_samples
 
 if TYPE_CHECKING:
     from ..compiler.backend_bench import BackendBench
-    from ..hdl.synthesis import Area
     from ..sim.bare import SpeedRatio
 
-__all__ = ["EngineArea", "GenerationCost", "bench_area", "bench_cpu", "bench_generation", "bench_simulation"]
+__all__ = ["GenerationCost", "bench_cpu", "bench_generation", "bench_simulation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +28,6 @@ class GenerationCost:
 
     seconds: float
     peak_mib: float
-
-
-@dataclass(frozen=True, slots=True)
-class EngineArea:
-    """An engine by open synthesis; luts_per_weight: LUT cells over weights handled in a cycle."""
-
-    rows: int
-    columns: int
-    pe: int
-    simd: int
-    popcount: Popcount
-    area: "Area"
-    luts_per_weight: float
-    lcs_per_weight: float
 
 
 def bench_cpu(
@@ -88,24 +70,3 @@ def bench_generation(file: Path, *, folding: Path | None = None, board: str = DE
         raise HardwareError(done.stderr.removeprefix("xnorflow: error: "))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest child, in KiB on Linux
     return GenerationCost(seconds, peak / 1024)
-
-
-def bench_area(
-    folder: Path, *, pe: int = 32, simd: int = 64, popcount: Popcount | None = None, rows: int = 1024
-) -> EngineArea:
-    """LUTs of a 1-bit engine with `rows` neurons of `rows` inputs, accumulators, thresholds and control included.
-
-    Weights are random and lie in block RAM. popcount: LUT6 compressors unless told. Yosys' files stay in `folder`.
-    """
-    from ..hdl.engine import Engine
-    from ..hdl.params import EngineParams
-    from ..hdl.synthesis import synthesize
-
-    rng = np.random.default_rng(0)
-    weights = rng.integers(0, 2, (rows, rows), dtype=np.uint8)
-    thresholds = rng.integers(0, rows + 2, (rows, 1))
-    fold = LayerFold(pe, simd, Memory.BLOCK)
-    kind = popcount or Popcount.LUT6
-    area = synthesize(Engine(EngineParams("engine", weights, 1, thresholds, fold, kind)), folder, name="engine")
-    handled = pe * simd
-    return EngineArea(rows, rows, pe, simd, kind, area, area.luts / handled, area.estimated_lcs / handled)
