@@ -1,5 +1,7 @@
 """Words of the memories, and parameters that are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,19 @@ def test_weight_words() -> None:
         for column in range(9):
             bit = image.word(row // 2 * 3 + column // 3) >> (row % 2 * 3 + column % 3) & 1
             assert bit == (params.weights[row, column] if row < 5 and column < 7 else 1)
+
+
+def test_weight_words_of_segments() -> None:
+    """Each segment of a row begins on a word of its own."""
+    params = replace(engine(3, 10, 2, 3), segments=2)
+    image = params.weight_image
+    assert (params.synapse_folds, params.cycles, image.depth, image.width) == (4, 8, 8, 6)
+    for row in range(4):
+        for segment in range(2):
+            for column in range(6):
+                bit = image.word(row // 2 * 4 + segment * 2 + column // 3) >> (row % 2 * 3 + column % 3) & 1
+                real = row < 3 and column < 5
+                assert bit == (params.weights[row, 5 * segment + column] if real else 1)
 
 
 def test_preload_reaches_its_top_bit_at_the_threshold() -> None:

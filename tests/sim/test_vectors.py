@@ -28,6 +28,15 @@ def test_beats_are_what_the_streams_carry(elements: int, lanes: int, bits: int, 
     assert [int(word, 16) for word in words] == [b for frame in codes for b in pack_frame(frame.tolist(), lanes, bits)]
 
 
+def test_every_pixel_of_a_map_begins_on_a_beat() -> None:
+    stream = Stream("s", "s", 30, 3, 2, 6, vectors=6)
+    codes = np.random.default_rng(1).integers(0, 4, (3, 2, 3, 5))
+    assert (stream.vector_beats, stream.beats) == (2, 12)
+    words = hex_lines(beat_bits(codes.reshape(3, 30), stream)).decode().split()
+    pixels = codes.reshape(-1, 5).tolist()
+    assert [int(word, 16) for word in words] == [beat for pixel in pixels for beat in pack_frame(pixel, 3, 2)]
+
+
 def test_a_design_s_vectors(
     network: IntegerNetwork, pristine: Path, samples: NDArray[np.uint8], tmp_path: Path
 ) -> None:
