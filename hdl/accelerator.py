@@ -90,7 +90,9 @@ class Accelerator(wiring.Component):
                     self.windows[part.dot] = unit
                     self._chain.append((part.name, unit))
                 case PoolPart():
-                    self._chain.append((part.name, MaxPool(part.window, part.bits, lanes=part.lanes)))
+                    self._chain.append(
+                        (part.name, MaxPool(part.window, part.bits, lanes=part.lanes, depth=depths.get(part.name)))
+                    )
                 case ConverterPart():
                     lanes = {"lanes_in": part.lanes_in, "lanes_out": part.lanes_out}
                     self._chain.append((part.name, FrameWidthConverter(part.elements, part.bits, **lanes)))

@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiler.geometry import PAD
 from ..compiler.plan import ConverterPart, EnginePart, InputPart, Part, PoolPart, WindowPart
+from ..errors import HardwareError
 from .window_model import WindowParams
 
-__all__ = ["line_depths", "window_params"]
+__all__ = ["line_depths", "pool_params", "window_params"]
 
 Times = NDArray[np.int64]
 
@@ -28,16 +30,23 @@ def window_params(part: WindowPart) -> WindowParams:
     return WindowParams(part.window, part.bits, part.simd, part.pad_code)
 
 
+def pool_params(part: PoolPart) -> WindowParams:
+    """Parameters of the sliding-window unit in a pool whose windows overlap."""
+    return WindowParams(part.window, part.bits, part.lanes, by_channel=True)
+
+
 def line_depths(parts: Sequence[Part], interval: int) -> Mapping[str, int]:
-    """Beats of each sliding-window unit's line buffer, by the part's name, so that a frame passes every `interval`."""
+    """Beats of the line buffer of each window and of each pool whose windows overlap, by the part's name, so that a
+    frame passes every `interval` cycles."""
     frames = _FRAMES
-    while True:
+    while frames <= _FRAMES_MOST:
         schedule = _Schedule(interval, frames)
         for part in parts:
             schedule.pass_on(part)
-        if schedule.repeats or frames >= _FRAMES_MOST:
+        if schedule.repeats:
             return schedule.depths
         frames *= 2
+    raise HardwareError(f"the parts do not keep {interval} cycles a frame, whatever their line buffers")
 
 
 class _Schedule:
@@ -60,7 +69,7 @@ class _Schedule:
             case ConverterPart():
                 self._times = self._converted(part)
             case WindowPart():
-                self._window(part)
+                self._window(part.name, window_params(part), part.folds)
             case EnginePart():
                 self._engine(part)
             case PoolPart():
@@ -78,25 +87,29 @@ class _Schedule:
 
     def _pool(self, part: PoolPart) -> None:
         """A beat goes out when the last pixel of its window has come in."""
+        if part.window.overlaps:
+            taps = part.window.kernel[0] * part.window.kernel[1]
+            self._window(part.name, pool_params(part), 1)
+            self._times = self._times[:, taps - 1 :: taps]
+            return
         beats = -(-part.window.input[2] // part.lanes)
         last = part.window.pixels().max(axis=1)[:, None] * beats + np.arange(beats)
         self._times = _one_a_cycle(self._times[:, last.ravel()])
 
-    def _window(self, part: WindowPart) -> None:
-        """The vectors' beats as their pixels come in; the engine behind sets the pace."""
-        params = window_params(part)
+    def _window(self, name: str, params: WindowParams, folds: int) -> None:
+        """The vectors' beats as their pixels come in; an engine behind of so many folds sets the pace."""
         reads = params.reads
         vectors, beats = reads.shape
         written = _one_a_cycle(self._times)
-        ready = np.where(reads == -1, 0, written[:, reads] + 1).reshape(-1, beats)
-        issues = _vectors(ready, part.folds)[0]
+        ready = np.where(reads == PAD, 0, written[:, reads] + 1).reshape(-1, beats)
+        issues = _vectors(ready, folds)[0]
         ends = issues[:, -1]
         tails = (np.arange(self._frames)[:, None] * params.beats_in + params.tails[:-1]).ravel()
         # A beat finds its place free if the windows that were over by then let go what lay there.
         writes = written.ravel()
         over = np.searchsorted(ends, writes, side="left")
         kept = np.arange(1, len(writes) + 1) - np.append(tails, tails[-1])[over]
-        self.depths[part.name] = max(int(kept.max()), params.least_working_depth)
+        self.depths[name] = max(int(kept.max()), params.least_working_depth)
         self._times = issues.reshape(self._frames, vectors * beats)
 
     def _engine(self, part: EnginePart) -> None:

@@ -34,18 +34,19 @@ class MaxPool(wiring.Component):
     window: the geometry, without padding.
     bits: of a code.
     lanes: codes a beat, a pixel being ceil(C / lanes) beats.
+    depth: beats of the line buffer of windows that overlap; None for the least that sustains the bound.
 
     Members
     -------
     i: In(stream), o: Out(stream): pixels row by row, pad elements 0.
     """
 
-    def __init__(self, window: Window, bits: int, *, lanes: int) -> None:
+    def __init__(self, window: Window, bits: int, *, lanes: int, depth: int | None = None) -> None:
         if window.padding != (0, 0) or window.dilation != (1, 1):
             raise ValueError(f"a pool takes windows without padding and dilation, not {window}")
         self._window = window
         self._params = WindowParams(window, bits, lanes, by_channel=True)
-        self._bits, self._lanes = bits, lanes
+        self._bits, self._lanes, self._depth = bits, lanes, depth
         signature = beat_signature(lanes, bits)
         super().__init__({"i": In(signature), "o": Out(signature)})
 
@@ -75,7 +76,7 @@ class MaxPool(wiring.Component):
         """A register takes the maximum over the beats of a window."""
         m = Module()
         p = self._params
-        m.submodules.window = unit = SlidingWindow(p, depth=least_depth(p))
+        m.submodules.window = unit = SlidingWindow(p, depth=self._depth or least_depth(p))
         connect(m, flipped(self.i), unit.i)
         taps = self._window.kernel[0] * self._window.kernel[1]
         tap = Signal(range(taps))

@@ -20,6 +20,8 @@ __all__ = ["WindowParams", "frame_cycles", "least_depth"]
 Codes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
+_FRAMES_MOST = 1000  # far more than any line buffer takes to find its level
+
 
 @dataclass(frozen=True)
 class WindowParams:
@@ -186,38 +188,34 @@ def _first_needed(size: int, count: int, kernel: int, stride: int, padding: int,
     return tuple(reversed(needed))
 
 
-def frame_cycles(params: WindowParams, depth: int, *, folds: int = 1) -> float:
-    """Cycles a frame in steady state with a line buffer of `depth` beats, the source always valid. Exact.
-
-    folds: neuron folds of the engine behind, which has two banks of input buffer where there is more than one; with
-    one it takes a beat every cycle.
-    """
+def frame_cycles(params: WindowParams, depth: int) -> float:
+    """Cycles a frame in steady state with a line buffer of `depth` beats, nothing stalling. Exact."""
     if depth < params.least_working_depth:
         raise HardwareError(f"a line buffer of {depth} beats never holds a window; {params.least_working_depth} would")
-    model = _Model(params, depth, folds)
+    model = _Model(params, depth)
     seen: dict[bytes, tuple[int, int]] = {}
-    for frame in range(1000):
+    for frame in range(_FRAMES_MOST):
         model.run_frame()
-        before, then = seen.setdefault(model.state(), (frame, model.now))
+        before, then = seen.setdefault(model.state(), (frame, model.issued))
         if before < frame:
-            return (model.now - then) / (frame - before)
-    raise HardwareError(f"the line buffer of {params.window} finds no steady state in 1000 frames")
+            return (model.issued - then) / (frame - before)
+    raise HardwareError(f"the line buffer of {params.window} finds no steady state in {_FRAMES_MOST} frames")
 
 
 @lru_cache(maxsize=256)
-def least_depth(params: WindowParams, interval: int = 1, *, folds: int = 1) -> int:
-    """The least depth in beats with which the unit, and the engine behind it, sustain their bound or `interval`."""
-    target = max(params.bound, params.beats_out * folds, interval)
+def least_depth(params: WindowParams, interval: int = 1) -> int:
+    """The least depth in beats with which the unit alone sustains its bound, or `interval` if that is longer."""
+    target = max(params.bound, interval)
     low = params.least_working_depth
-    if frame_cycles(params, low, folds=folds) <= target:
+    if frame_cycles(params, low) <= target:
         return low
     step = params.pixel_beats
-    while frame_cycles(params, low + step, folds=folds) > target:
+    while frame_cycles(params, low + step) > target:
         low, step = low + step, 2 * step
     high = low + step  # deep enough, low is not; deeper is never slower
     while high - low > 1:
         middle = (low + high) // 2
-        if frame_cycles(params, middle, folds=folds) <= target:
+        if frame_cycles(params, middle) <= target:
             high = middle
         else:
             low = middle
@@ -225,72 +223,41 @@ def least_depth(params: WindowParams, interval: int = 1, *, folds: int = 1) -> i
 
 
 class _Model:
-    """The unit's cycles: when each position is written, when each read is issued and its beat taken.
+    """The unit's cycles: when each position is written and each read is issued.
 
     Everything is a maximum of earlier times plus a constant, so a whole window is one NumPy expression.
     """
 
-    def __init__(self, params: WindowParams, depth: int, folds: int) -> None:
-        self._params, self._depth, self._folds = params, depth, folds
+    def __init__(self, params: WindowParams, depth: int) -> None:
+        self._params, self._depth = params, depth
         self._reads = params.reads
         self._tails: list[int] = params.tails.tolist()
         self._beats = np.arange(params.window_beats)
         self._written = np.zeros(0, dtype=np.int64)  # the cycle in which each position of the present frames is written
         self._last_write = -1
-        self._issued = -1  # the cycle of the last read
-        self._taken = -1  # the cycle in which its beat is taken
-        self._finished = [-1, -1]  # the cycles in which the engine issues the last step of the two latest vectors
+        self.issued = -1  # the cycle of the last read
         self._allow_writes(self._tails[0])
 
-    @property
-    def now(self) -> int:
-        """The cycle in which the last beat so far is taken, or with an engine behind, done with."""
-        return self._taken if self._folds == 1 else self._finished[1]
-
     def state(self) -> bytes:
-        """All that decides what comes, relative to `now`. Times long past are all alike."""
+        """All that decides what comes, relative to the last read. Times long past are all alike."""
         kept = self._written[self._tails[0] :]
-        times = np.array([self._last_write, self._issued, self._taken, *self._finished])
-        return np.maximum(np.concatenate([times, kept]) - self.now, -self._depth - 4 * len(self._beats)).tobytes()
+        times = np.append(kept, self._last_write) - self.issued
+        return np.maximum(times, -self._depth).tobytes()
 
     def run_frame(self) -> None:
         """One frame more."""
         for reads, tail in zip(self._reads, self._tails[1:], strict=True):
-            wait = np.where(reads == PAD, -1, self._written[reads] + 1)
-            if self._folds == 1:
-                issues = self._chain(wait, self._issued + 1)
-                self._taken = int(issues[-1]) + 1
-            else:
-                issues = self._feed_engine(wait)
-            self._issued = int(issues[-1])
+            wait = np.where(reads == PAD, -1, self._written[reads] + 1) - self._beats
+            wait[0] = max(wait[0], self.issued + 1)
+            # At most one read a cycle, none before its beat is there.
+            self.issued = int(wait.max() + self._beats[-1])
             self._allow_writes(tail)
         self._written = self._written[self._params.beats_in :]
-
-    def _chain(self, wait: Integers, first: int) -> Integers:
-        """Cycles of successive events, at most one a cycle, none before its `wait`, the first not before `first`."""
-        wait = wait - self._beats
-        wait[0] = max(wait[0], first)
-        chain: Integers = np.maximum.accumulate(wait) + self._beats
-        return chain
-
-    def _feed_engine(self, wait: Integers) -> Integers:
-        """Reads into a bank that the engine has to release first; the engine's passes over the other one."""
-        # The bank is free the cycle after the last step of the vector before the previous one.
-        first = max(self._issued + 1, self._taken, int(wait[0]))
-        taken = max(first + 1, self._finished[0] + 1)
-        issues = self._chain(np.append(first, np.maximum(wait[1:], taken)), first)
-        takes = issues + 1
-        takes[0] = taken
-        steps = self._chain(takes + 1, self._finished[1] + 1)
-        last = int(steps[-1]) + (self._folds - 1) * len(self._beats)
-        self._taken = int(takes[-1])
-        self._finished = [self._finished[1], last]
-        return issues
 
     def _allow_writes(self, tail: int) -> None:
         """Writes up to the buffer's depth beyond `tail`, which was let go with the last read."""
         count = tail + self._depth - len(self._written)
         if count > 0:
-            begin = max(self._last_write, self._issued) + 1
+            begin = max(self._last_write, self.issued) + 1
             self._written = np.append(self._written, np.arange(begin, begin + count))
             self._last_write = begin + count - 1

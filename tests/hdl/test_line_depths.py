@@ -1,10 +1,12 @@
 """Depths of line buffers for the whole chain: the pace of the input, of engines and of pools."""
 
+import pytest
 from random_conv_networks import Conv, random_conv_network
 
 from xnorflow.compiler.folding import Folding, LayerFold
 from xnorflow.compiler.ir import IntegerNetwork
 from xnorflow.compiler.plan import WindowPart, plan_parts
+from xnorflow.errors import HardwareError
 from xnorflow.hdl.line_depths import line_depths, window_params
 
 
@@ -31,6 +33,13 @@ def test_time_to_spare_takes_less() -> None:
     idle, _ = depths(network, 10 * 1800, **folds)
     assert all(a <= b for a, b in zip(idle, busy, strict=True)) and sum(idle) < sum(busy)
     assert all(a <= b for a, b in zip(least, idle, strict=True))
+
+
+def test_an_interval_below_a_bound_is_refused() -> None:
+    network = random_conv_network((6, 6, 1), [Conv(2, (3, 3))], (2,))
+    with pytest.raises(HardwareError, match="^the parts do not keep 287 cycles a frame, whatever their line buffers$"):
+        depths(network, 287, conv0=(1, 1), dense0=(1, 4))
+    assert depths(network, 288, conv0=(1, 1), dense0=(1, 4))[0][0] > 0
 
 
 def test_a_pool_sends_in_bursts() -> None:
