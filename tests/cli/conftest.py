@@ -69,3 +69,10 @@ def network_file(network: IntegerNetwork, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("network") / "network.safetensors"
     save_network(network, path)
     return path
+
+
+@pytest.fixture
+def interruptible() -> list[str]:
+    """The command as a process that Ctrl-C stops even where the tests run in the background, deaf to it."""
+    deaf_no_more = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    return [sys.executable, "-c", f"{deaf_no_more}; import sys; from xnorflow.cli import main; sys.exit(main())"]

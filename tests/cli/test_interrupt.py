@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,8 +23,8 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_training_stops_in_one_line_and_goes_on(sent: signal.Signals, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "xnorflow", "train", "digits", "--out", "run", "--epochs", "2000"]
+def test_training_stops_in_one_line_and_goes_on(sent: signal.Signals, interruptible: list[str], tmp_path: Path) -> None:
+    arguments = [*interruptible, "train", "digits", "--out", "run", "--epochs", "2000"]
     with subprocess.Popen(arguments, cwd=tmp_path, text=True, stdout=-1, stderr=-1, start_new_session=True) as process:
         wait_for(tmp_path / "run" / "checkpoint.safetensors", process)
         process.send_signal(sent)

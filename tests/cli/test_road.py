@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -72,7 +71,9 @@ def test_eval_against_another_run_fails(road: Path, tmp_path: Path, capsys: pyte
     assert complained.count("\n") == 1
 
 
-def test_simulate_report_interrupt_and_mismatch(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulate_report_interrupt_and_mismatch(
+    road: Path, interruptible: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     design = str(road / "design")
     assert main(["simulate", design, "--layers", "--json"]) == 0
     result = one_object(capsys)
@@ -88,7 +89,7 @@ def test_simulate_report_interrupt_and_mismatch(road: Path, capsys: pytest.Captu
 
     folder = road / "design" / "sim"
     earlier = {name: (folder / name).read_bytes() for name in ("result.json", "samples.json", "scores.npy")}
-    command = [sys.executable, "-m", "xnorflow", "simulate", design, "--waves"]
+    command = [*interruptible, "simulate", design, "--waves"]
     with subprocess.Popen(command, text=True, stdout=-1, stderr=-1, start_new_session=True) as process:
         while not list(folder.glob("build-*-waves/*.cpp")):  # Verilator has begun to write
             assert process.poll() is None, process.communicate()
