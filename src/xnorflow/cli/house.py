@@ -62,10 +62,10 @@ def _summary(result: "DemoResult") -> list[str]:
     """The demo's last lines."""
     streaming, stalled, report = result.streaming, result.stalled, result.report
     rivals = ", ".join(f"{rival.ratio:.3g}x less than {rival.name}" for rival in report.baselines)
+    same = "" if result.mismatches else ", the same in PyTorch, golden model and hardware"
     return [
         "",
-        f"accuracy          {result.evaluated.accuracy:.2%} on {result.evaluated.images:,} test images, "
-        f"the same in PyTorch, golden model and hardware",
+        f"accuracy          {result.evaluated.accuracy:.2%} on {result.evaluated.images:,} test images{same}",
         f"PyTorch           {result.evaluated.compared:,} values compared, "
         f"{result.evaluated.disagreements:,} disagreements",
         f"hardware          {streaming.images:,} images without and {stalled.images:,} with random stalls, "
