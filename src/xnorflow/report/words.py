@@ -95,8 +95,8 @@ def tiles(
         stalled = result["stalls"] is not None
         note = "with random stalls" if stalled else f"bound {bound:,}" + (", every frame" if result["steady"] else "")
         row.append(Tile("cycles an image", f"{result['cycles_per_image']:,g}", note))
-        micro = 1e6 * result["latency_cycles"] / hertz
-        row.append(Tile("latency", f"{micro:,.2f} µs", f"{result['latency_cycles']:,} cycles, first beat to result"))
+        cycles = result["latency_cycles"]
+        row.append(Tile("latency", _seconds(cycles / hertz), f"{cycles:,} cycles, first beat to result"))
     else:
         row.append(Tile("cycles an image, bound", f"{bound:,}", "not simulated"))
     row.append(Tile("images a second", _count(hertz / bound), f"at {hertz / 1e6:g} MHz, {bound:,} cycles each"))
@@ -214,3 +214,8 @@ def versions(manifest: Manifest, result: Result) -> list[tuple[str, str]]:
 def _count(value: float) -> str:
     """A rate in few digits: 12.5 M, 195,312."""
     return f"{value / 1e6:,.4g} M" if value >= 1e6 else f"{value:,.0f}"
+
+
+def _seconds(value: float) -> str:
+    """A duration with a readable unit."""
+    return f"{1e3 * value:,.2f} ms" if value >= 1e-3 else f"{1e6 * value:,.2f} µs"
