@@ -118,7 +118,10 @@ def simulate(
         if result.waveform:
             print_lines(f"waveform: {result.waveform}")
     if result.mismatches:
-        raise HardwareError(f"{design} disagrees with the golden model: {result.mismatches:,} mismatches")
+        raise HardwareError(
+            f"{design} disagrees with the golden model: {result.mismatches:,} mismatches, the first a "
+            f"{result.first_mismatch}"
+        )
 
 
 def report(
