@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from .app import app  # here, so that an interrupt while importing is one line as well
 
-    signal.signal(signal.SIGTERM, _terminate)
+    earlier = signal.signal(signal.SIGTERM, _terminate)
     command = typer.main.get_command(app)
     try:
         code = command.main(None if arguments is None else list(arguments), prog_name="xnorflow", standalone_mode=False)
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("XNORFLOW_TRACEBACK") == "1":
             raise
         return _complain(error)
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
     if code == InterruptedRunError.exit_code:  # typer has swallowed the KeyboardInterrupt
         return _complain(KeyboardInterrupt())
     return code if isinstance(code, int) else 0
