@@ -89,3 +89,24 @@ def test_a_png_that_is_cut_or_changed_anywhere_is_refused(tmp_path: Path) -> Non
         path.write_bytes(damaged)
         with pytest.raises(DataError, match=r"a\.png"):
             shapes(path, (3, 4))
+
+
+def npy(header: str) -> bytes:
+    text = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "((((",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999999999,), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 8, 8), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (999999999999, 8), }",
+        "  {\n x",
+    ],
+)
+def test_headers_that_lie_are_refused(tmp_path: Path, header: str) -> None:
+    (tmp_path / "lie.npy").write_bytes(npy(header))
+    with pytest.raises(DataError, match=r"lie\.npy is not an \.npy array"):
+        read_array(tmp_path / "lie.npy")

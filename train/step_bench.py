@@ -47,6 +47,8 @@ def step_ratio(
     """
     if len(widths) < 2 or min(widths) < 1 or batch < 2 or steps < 1:
         raise UsageError("the step bench needs two or more positive widths, a batch of at least 2 and a step")
+    if threads is not None and threads < 1:
+        raise UsageError(f"the number of threads must be positive, not {threads}")
     earlier = torch.get_num_threads()
     try:
         torch.set_num_threads(threads or earlier)

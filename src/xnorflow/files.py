@@ -36,7 +36,11 @@ def atomic_write(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path` that takes its place when the block ends without an error."""
+    """Yield an empty folder beside `path` that takes its place when the block ends without an error.
+
+    What was at `path` is deleted; it stays, or comes back, where anything goes wrong.
+    """
+    path = path.resolve()  # "." and a link have no name or place of their own to take
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     temporary.chmod(0o755)
@@ -44,8 +48,14 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         yield temporary
         if path.exists():
             earlier = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            path.rename(earlier / path.name)
-            temporary.rename(path)
+            try:
+                path.rename(earlier / path.name)
+                temporary.rename(path)
+            except BaseException:
+                if (earlier / path.name).exists():
+                    (earlier / path.name).rename(path)
+                earlier.rmdir()
+                raise
             shutil.rmtree(earlier)
         else:
             temporary.rename(path)

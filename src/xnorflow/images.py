@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def read_array(path: Path) -> NDArray[np.generic]:
         raise DataError(f"no such file: {path}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, MemoryError) as error:
+    except (ValueError, OverflowError, EOFError, MemoryError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} is not an .npy array of numbers or is damaged") from error
     if rest or array.dtype.kind not in "buif":
         raise DataError(f"{path} is not an .npy array of real numbers ({array.dtype}) and nothing else")

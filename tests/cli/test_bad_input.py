@@ -24,6 +24,8 @@ def files(tmp_path: Path, network_file: Path) -> None:
     (tmp_path / "flip.safetensors").write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     (tmp_path / "text.safetensors").write_text("hello\n")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("years of work\n")
     (tmp_path / "bad.yaml").write_text("a: [1\n")
     (tmp_path / "slip.yaml").write_text("layers: {}\nscore_lane: 1\n")
     (tmp_path / "board.yaml").write_text("name: mine\n")
@@ -48,6 +50,11 @@ CASES = [
     ("train digits --device gpu", USAGE, "gpu"),
     ("train mnist-sfc --data-dir nowhere", DATA, "nowhere"),
     ("train mnist-sfc --data-dir empty", DATA, "train-images"),
+    ("bench step --threads 0", USAGE, "threads"),
+    ("bench cpu nowhere --threads -1", USAGE, "threads"),
+    ("generate good.safetensors --out thesis", USAGE, "thesis exists and is no design folder"),
+    ("generate good.safetensors --out good.safetensors", USAGE, "is no design folder"),
+    ("generate good.safetensors --out .", USAGE, "is no design folder"),
     ("compile nowhere", DATA, "nowhere"),
     ("compile empty", DATA, "empty"),
     ("inspect nowhere.safetensors", NETWORK, "nowhere.safetensors"),

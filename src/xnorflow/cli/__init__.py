@@ -54,7 +54,8 @@ def _complain(error: BaseException) -> int:
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         message, code = "interrupted; what was written before is intact", InterruptedRunError.exit_code
     elif isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
+        place = error.filename2 or error.filename  # of a rename its target: the source is a temporary file
+        where = f": {place}" if place else ""
         message, code = f"{error.strerror or error}{where}", DataError.exit_code
     else:
         message, code = _command_line_message(error), UsageError.exit_code

@@ -43,7 +43,6 @@ def generate(
     from .. import flow
 
     kind = None if popcount is None else popcount_kind(popcount)
-    kind = None if popcount is None else popcount_kind(popcount)
     print_generated(flow.generate(file, board=board, folding=folding, fps=fps, popcount=kind, out=out))
 
 

@@ -80,6 +80,7 @@ def generate(
     if popcount is not None:
         chosen = replace(chosen, popcount=popcount)
     folder = Path(out) if out else Path(file).parent / "design"
+    _check_replaceable(folder)
     with atomic_directory(folder) as draft:
         write_design(network, chosen, draft, board=target)
         write_bench(draft)
@@ -137,6 +138,14 @@ def report(
 
     design, samples = Path(design_dir), _sent_samples(Path(design_dir), data_dir)
     return write_report(design, Path(out) if out else None, samples=samples, run_dir=Path(run) if run else None)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """UsageError where `generate` would delete something else than an earlier design."""
+    is_design = (folder / "manifest.json").is_file() and (folder / "rtl").is_dir()
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not (is_design or is_empty):
+        raise UsageError(f"{folder} exists and is no design folder, so it is not replaced; give another --out")
 
 
 def _sent_samples(design: Path, data_dir: Path | str | None) -> "Samples | None":

@@ -37,6 +37,8 @@ def bench_cpu(
     from ..compiler.backend_bench import bench_backend
     from ..train.runs import load_run
 
+    if threads < 1:
+        raise UsageError(f"the number of threads must be positive, not {threads}")
     run = load_run(run_dir)
     network = compiled(run)
     samples = load_samples(network, run.recipe.dataset, limit=limit, data_dir=data_dir)
