@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
 from ..errors import HardwareError, UsageError
 from ..files import atomic_write
-from .ir import IntegerNetwork
+from .ir import Encoding, IntegerNetwork
 
 __all__ = [
     "Folding",
@@ -117,7 +117,11 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
 
 def check_buildable(network: IntegerNetwork) -> None:
     """HardwareError naming every node that no hardware is built for yet."""
-    missing = [f"{pool.name} (a pool of accumulators)" for stage in network.stages() for pool in stage.pools_after]
+    missing = []
+    for stage in network.stages():
+        missing += [f"{pool.name} (a pool of accumulators)" for pool in stage.pools_after]
+        if stage.dot.weights.encoding is not Encoding.BIPOLAR:
+            missing.append(f"{stage.dot.name} ({stage.dot.weights.encoding} weights)")
     if any(stage.vectors > 1 for stage in list(network.stages())[-1:]):
         missing.append(f"{network.scores.name} of a map")
     if missing:

@@ -39,17 +39,15 @@ class PopcountDomain:
 def popcount_domain(stage: Stage) -> PopcountDomain:
     """How the stage's accumulators follow from counts. HardwareError for weights that the engine does not take."""
     weights = stage.dot.weights
-    if weights.bits != 1 or weights.encoding is not Encoding.BIPOLAR:
-        raise HardwareError(
-            f"{stage.dot.name}: {weights.bits}-bit {weights.encoding} weights; the engine takes 1-bit bipolar weights"
-        )
+    if weights.encoding is not Encoding.BIPOLAR:
+        raise HardwareError(f"{stage.dot.name}: {weights.encoding} weights; the engine takes bipolar weights")
     rows, columns = weights.codes.shape
-    activation_max = stage.input_type.max_code
-    p_max = columns * activation_max
+    weight_max, activation_max = weights.type.max_code, stage.input_type.max_code
+    p_max = columns * weight_max * activation_max
     if stage.input_type.encoding is Encoding.BIPOLAR:
         return PopcountDomain(2, np.full(rows, -p_max, dtype=np.int64), p_max)
-    negative: Integers = np.sum(weights.codes == 0, axis=1, dtype=np.int64)
-    return PopcountDomain(1, negative * -activation_max, p_max)
+    missing: Integers = np.sum(weight_max - weights.codes, axis=1, dtype=np.int64)
+    return PopcountDomain(1, missing * -activation_max, p_max)
 
 
 def engine_params(
@@ -57,15 +55,16 @@ def engine_params(
 ) -> EngineParams:
     """The engine of one stage. HardwareError names the layer where the fold or the weights do not fit."""
     domain = popcount_domain(stage)
-    weights = stage.dot.weights.codes
+    weights, weight_max = stage.dot.weights.codes, stage.dot.weights.type.max_code
     thresholds = None
     if isinstance(stage.sink, Threshold):
         # acc >= t is P >= ceil((t - beta) / alpha). A descending neuron asks acc <= t, that is P <= u with
-        # u = floor((t - beta) / alpha). With all K weights of its row inverted each xnor turns into its complement,
-        # so that P' = p_max - P, and the question becomes P' >= p_max - u: the same comparison as everyone else's,
-        # and rows that did not increase in t do not decrease in p_max - u. The hardware needs no direction flag.
+        # u = floor((t - beta) / alpha). With every bit of its row's weights inverted each xnor turns into its
+        # complement, so that P' = p_max - P, and the question becomes P' >= p_max - u: the same comparison as
+        # everyone else's, and rows that did not increase in t do not decrease in p_max - u. The hardware needs no
+        # direction flag.
         descending = stage.sink.descending
-        weights = np.where(descending[:, None], 1 - weights, weights).astype(np.uint8)
+        weights = np.where(descending[:, None], weight_max - weights, weights).astype(np.uint8)
         at_least = domain.floor(stage.sink.thresholds - 1) + 1
         at_most = domain.p_max - domain.floor(stage.sink.thresholds)
         thresholds = np.clip(np.where(descending[:, None], at_most, at_least), 0, domain.p_max + 1)
@@ -78,6 +77,7 @@ def engine_params(
         popcount=popcount,
         popcount_stages=popcount_stages,
         segments=stage.segments,
+        weight_bits=stage.dot.weights.bits,
     )
 
 

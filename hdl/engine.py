@@ -23,6 +23,9 @@ class Engine(wiring.Component):
     folds or vectors while beats come and the output is taken. With NF = 1 the beats are consumed as they come; with
     more, two banks of input buffer let the next vector load meanwhile.
 
+    Bit planes stand side by side: one popcount for each power of two takes all pairs of a weight plane and an
+    activation plane of that weight, and the shifted counts are added up.
+
     Control issues a step a cycle; behind it weights, popcounts, accumulators and thresholds run free, without a stall
     network: a fold's last step is issued when the output FIFO has room for its beat, counting the beats under way.
     A single threshold is the accumulator's start value, and its top bit is the code: no comparator.
@@ -61,8 +64,13 @@ class Engine(wiring.Component):
 
     @property
     def count_latency(self) -> int:
-        """Cycles from the issue of a step to its weighted popcounts: memory, popcount, sum over planes."""
-        return 1 + self._params.popcount_stages + (self._params.activation_bits > 1)
+        """Cycles from the issue of a step to its weighted popcounts: memory, popcount, sum over powers of two."""
+        return 1 + self._params.popcount_stages + (self._powers > 1)
+
+    @property
+    def _powers(self) -> int:
+        """Powers of two that pairs of planes have."""
+        return self._params.weight_bits + self._params.activation_bits - 1
 
     @property
     def latency(self) -> int:
@@ -168,20 +176,27 @@ class Engine(wiring.Component):
         return self._preload.data
 
     def _row_count(self, m: Module, row: int, activations: Value) -> Value:
-        """One row's P for a step: popcounts of the bit planes, weighted."""
+        """One row's P for a step: popcounts of the pairs of bit planes, weighted."""
         p = self._params
-        simd, planes = p.fold.simd, p.activation_bits
-        weights = self._weights.data.word_select(row, simd)
+        weights = self._weights.data.word_select(row, p.fold.simd * p.weight_bits)
+        weight_planes = [weights[plane :: p.weight_bits] for plane in range(p.weight_bits)]
+        activation_planes = [activations[plane :: p.activation_bits] for plane in range(p.activation_bits)]
         counts: list[Value] = []
-        for plane in range(planes):
-            name = f"popcount_{row}" if planes == 1 else f"popcount_{row}_plane_{plane}"
-            m.submodules[name] = unit = XnorPopcount(simd, kind=p.popcount, stages=p.popcount_stages)
-            m.d.comb += [unit.w.eq(weights), unit.x.eq(Cat(activations[plane::planes]))]
-            counts.append(unit.count << plane)
-        if planes == 1:
+        for power in range(self._powers):
+            # One tree over all pairs of a power is smaller than a tree for each and an addition.
+            pairs = [(i, power - i) for i in range(p.weight_bits) if 0 <= power - i < p.activation_bits]
+            name = f"popcount_{row}" if self._powers == 1 else f"popcount_{row}_power_{power}"
+            unit = XnorPopcount(len(pairs) * p.fold.simd, kind=p.popcount, stages=p.popcount_stages)
+            m.submodules[name] = unit
+            m.d.comb += [
+                unit.w.eq(Cat(weight_planes[i] for i, _ in pairs)),
+                unit.x.eq(Cat(activation_planes[j] for _, j in pairs)),
+            ]
+            counts.append(unit.count << power)
+        if self._powers == 1:
             return counts[0]
-        total = Signal(range(simd * p.activation_max + 1), name=f"count_{row}", reset_less=True)
-        m.d.sync += total.eq(adder_tree(m, counts, f"planes_{row}"))
+        total = Signal(range(p.fold.simd * p.column_max + 1), name=f"count_{row}", reset_less=True)
+        m.d.sync += total.eq(adder_tree(m, counts, f"powers_{row}"))
         return total
 
     def _without_padding(self, m: Module, counts: Value, done: Value) -> Value:

@@ -78,7 +78,7 @@ class ThresholdParams:
 class EngineParams:
     """A matrix-vector engine: PE rows x SIMD columns a cycle, then thresholds, or the counts themselves.
 
-    weights: uint8 (N, K) of 0 and 1, rows of descending neurons inverted already.
+    weights: bipolar codes, uint8 (N, K), of weight_bits bits; those of descending neurons inverted already.
     thresholds: int64 (N, T), nondecreasing rows in 0..p_max + 1; None: the engine yields the counts P.
     popcount_stages: registers inside the popcount of a row; they cost latency, not throughput.
     segments: pieces of a vector, of equal length, that start on a beat of their own: the pixels of a window.
@@ -92,17 +92,19 @@ class EngineParams:
     popcount: Popcount = Popcount.ADDERS
     popcount_stages: int = 1
     segments: int = 1
+    weight_bits: int = 1
 
     def __post_init__(self) -> None:
-        if self.fold.pe * self.fold.simd > MAX_WIDTH:
+        word = self.fold.pe * self.fold.simd * self.weight_bits
+        if word > MAX_WIDTH:
             raise HardwareError(
-                f"{self.name}: PE {self.fold.pe} x SIMD {self.fold.simd} takes weights of "
-                f"{self.fold.pe * self.fold.simd} bits a cycle; at most {MAX_WIDTH} fit in a memory word"
+                f"{self.name}: PE {self.fold.pe} x SIMD {self.fold.simd} takes weights of {word} bits a cycle; "
+                f"at most {MAX_WIDTH} fit in a memory word"
             )
         if self.count_bits > MAX_COUNT_BITS:
             raise HardwareError(
-                f"{self.name}: {self.columns} inputs of {self.activation_bits} bits need an accumulator of "
-                f"{self.count_bits} bits; at most {MAX_COUNT_BITS} fit"
+                f"{self.name}: {self.columns} inputs of {self.activation_bits} bits and weights of {self.weight_bits} "
+                f"need an accumulator of {self.count_bits} bits; at most {MAX_COUNT_BITS} fit"
             )
 
     @property
@@ -136,9 +138,19 @@ class EngineParams:
         return (1 << self.activation_bits) - 1
 
     @property
+    def weight_max(self) -> int:
+        """The largest weight code."""
+        return (1 << self.weight_bits) - 1
+
+    @property
+    def column_max(self) -> int:
+        """The largest count of one column."""
+        return self.weight_max * self.activation_max
+
+    @property
     def p_max(self) -> int:
         """The largest count."""
-        return self.columns * self.activation_max
+        return self.columns * self.column_max
 
     @property
     def count_bits(self) -> int:
@@ -157,15 +169,16 @@ class EngineParams:
 
     @cached_property
     def weight_image(self) -> MemoryImage:
-        """Word fold * SF + beat: PE x SIMD weights, row 0's column 0 in bit 0.
+        """Word fold * SF + beat: PE x SIMD codes of weight_bits bits, row 0's column 0 in the least significant ones.
 
-        Padding columns have weight 1: with activation 0 they count nothing. Padding rows repeat that.
+        Padding columns have all bits 1: with activation 0 they count nothing. Padding rows repeat that.
         """
         nf, sf, pe, simd = self.neuron_folds, self.synapse_folds, self.fold.pe, self.fold.simd
-        padded = np.ones((nf * pe, self.segments, sf // self.segments * simd), dtype=np.uint8)
+        padded = np.full((nf * pe, self.segments, sf // self.segments * simd), self.weight_max, dtype=np.uint8)
         padded[: self.rows, :, : self.columns // self.segments] = self.weights.reshape(self.rows, self.segments, -1)
         words = padded.reshape(nf, pe, sf, simd).transpose(0, 2, 1, 3)
-        return MemoryImage(f"{self.name}_weights", words.reshape(nf * sf, pe * simd))
+        bits = np.unpackbits(words.reshape(nf * sf, -1, 1), axis=2, count=self.weight_bits, bitorder="little")
+        return MemoryImage(f"{self.name}_weights", bits.reshape(nf * sf, -1))
 
     @property
     def preload_bits(self) -> int:
@@ -199,9 +212,9 @@ class EngineParams:
 
     def counts(self, codes: Codes) -> Integers:
         """P (B, N) of activation codes (B, K)."""
-        signs = 2 * self.weights.astype(np.int64) - 1
-        inverted = self.activation_max * np.sum(self.weights == 0, axis=1, dtype=np.int64)
-        return codes.astype(np.int64) @ signs.T + inverted
+        values = 2 * self.weights.astype(np.int64) - self.weight_max
+        inverted = self.activation_max * np.sum(self.weight_max - self.weights, axis=1, dtype=np.int64)
+        return codes.astype(np.int64) @ values.T + inverted
 
     def reference(self, codes: Codes) -> Codes | Integers:
         """What the engine yields for activation codes (B, K): codes or counts (B, N)."""

@@ -88,7 +88,7 @@ def random_conv_network(
         w = matrix(rows, before.type.size)
         nodes.append(Dense(f"dense{index}", (before.name,), acc_type(w, before.type), w))
         if index < len(dense) - 1 or scores_of_codes:
-            threshold(f"act{index}", int(np.sqrt(w.codes.shape[1])) * before.type.max_code)
+            threshold(f"act{index}", int(np.sqrt(w.codes.shape[1])) * before.type.max_code * w.type.max_code)
     before = nodes[-1]
     classes = dense[-1]
     multiplier, offset = rng.integers(-9, 10, classes), rng.integers(-50, 51, classes)

@@ -26,18 +26,21 @@ def random_network(
     widths: list[int],
     source: tuple[int, Encoding] = BINARY,
     hidden: tuple[int, Encoding] = BINARY,
-    weights: tuple[int, Encoding] = BINARY,
+    weights: tuple[int, Encoding] | list[tuple[int, Encoding]] = BINARY,
     seed: int = 0,
 ) -> IntegerNetwork:
     """A perceptron of those widths (input first, classes last) with random numbers in every place.
 
-    Thresholds crowd around zero, repeat, and reach both "never" and "always"; half of the neurons descend.
+    Thresholds crowd around zero, repeat, and reach both "never" and "always"; half of the neurons descend. weights:
+    of all layers, or layer by layer.
     """
     rng = np.random.default_rng(seed)
     code = CodeType((widths[0],), *source)
+    kinds = weights if isinstance(weights, list) else [weights] * (len(widths) - 1)
     nodes: list[Node] = [Input("image", (), code, None)]
     for index, (columns, rows) in enumerate(zip(widths, widths[1:], strict=False)):
-        matrix = Weights(rng.integers(0, 1 << weights[0], (rows, columns), dtype=np.uint8), *weights)
+        bits, encoding = kinds[index]
+        matrix = Weights(rng.integers(0, 1 << bits, (rows, columns), dtype=np.uint8), bits, encoding)
         kind = acc_type(matrix, code)
         lo, hi = kind.lo, kind.hi
         dense = Dense(f"dense{index}", (nodes[-1].name,), kind, matrix)
@@ -49,7 +52,7 @@ def random_network(
             nodes.append(replace(draft, type=AccType((rows,), *score_range(draft, kind))))
             break
         code = CodeType((rows,), *hidden)
-        spread = 2 * int(np.sqrt(columns)) * code.max_code
+        spread = 2 * int(np.sqrt(columns)) * code.max_code * matrix.type.max_code
         thresholds = np.sort(np.clip(rng.integers(-spread, spread + 1, (rows, code.max_code)), lo - 1, hi + 1), axis=1)
         thresholds[rng.random(rows) < 0.1] = hi + 1
         thresholds[rng.random(rows) < 0.1] = lo - 1

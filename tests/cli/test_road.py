@@ -107,3 +107,21 @@ def test_simulate_report_interrupt_and_mismatch(
     assert complained.splitlines()[0] == "warning: not as generated: rtl/fc1_weights.hex"
     assert complained.splitlines()[1].startswith(f"xnorflow: error: {design} disagrees with the golden model")
     assert "first_mismatch.vcd" in printed
+
+
+def test_weights_and_activations_of_two_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """W2A2 from the recipe to the simulated hardware."""
+    run, file, design = (str(tmp_path / name) for name in ("run", "network.safetensors", "design"))
+    kinds = ["weights.kind=bipolar", "weights.bits=2", "activation.kind=relu", "activation.bits=2"]
+    settings = [word for kind in kinds for word in ("--set", f"model.{kind}")]
+    assert main(["train", "digits", "--out", run, *QUICK, *settings]) == 0
+    assert main(["compile", run, "--out", file]) == 0
+    capsys.readouterr()
+    assert main(["eval", file, "--data", "digits", "--against", run, "--json"]) == 0
+    result = one_object(capsys)
+    assert (result["images"], result["disagreements"]) == (358, 0)
+    assert main(["generate", file, "--board", "icebreaker", "--fps", "50000", "--out", design]) == 0
+    capsys.readouterr()
+    assert main(["simulate", design, "--layers", "--stalls", "2", "--json"]) == 0
+    result = one_object(capsys)
+    assert (result["images"], result["mismatches"], result["layers_checked"]) == (358, 0, 2)

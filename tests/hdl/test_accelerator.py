@@ -14,7 +14,7 @@ from xnorflow.compiler import golden
 from xnorflow.compiler.cycles import initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
-from xnorflow.errors import UsageError
+from xnorflow.errors import HardwareError, UsageError
 from xnorflow.hdl.accelerator import Accelerator, Results
 from xnorflow.hdl.axi import OutputAdapter
 from xnorflow.hdl.stream import pack_frame
@@ -44,8 +44,16 @@ DESIGNS: dict[str, tuple[IntegerNetwork, Folding, Results]] = {
         folding(7, (3, 7), (12, 6)),
         Results.CLASS,
     ),
+    "mixed": (  # every layer with weights of another width
+        random_network(
+            [20, 13, 9, 6], (3, Encoding.UNSIGNED), (2, Encoding.BIPOLAR),
+            [(3, Encoding.BIPOLAR), (2, Encoding.BIPOLAR), (4, Encoding.BIPOLAR)], seed=9,
+        ),
+        folding(2, (4, 6), (5, 3), (2, 4)),
+        Results.SCORES,
+    ),
     "output_bound": (random_network([9, 9, 9], seed=5), folding(1, (9, 9), (9, 9)), Results.SCORES),
-}
+}  # fmt: skip
 
 
 def case_of(network: IntegerNetwork, folds: Folding, results: Results) -> dict[str, object]:
@@ -81,7 +89,7 @@ def prefixed(prefix: str, network: IntegerNetwork, folds: Folding, results: Resu
     ("bench", "names"),
     [
         ("bench_streams", ("divides", "unfolded", "output_bound")),
-        ("bench_streams", ("ragged", "class_only")),
+        ("bench_streams", ("ragged", "class_only", "mixed")),
         ("bench_reset", ("divides", "class_only")),
     ],
     ids=["even", "uneven", "reset"],
@@ -134,3 +142,10 @@ def test_popcount_and_memory_kinds_reach_the_engines() -> None:
 def test_a_folding_for_another_network_is_refused() -> None:
     with pytest.raises(UsageError, match="no folding for layer 'dense2'"):
         Accelerator(DESIGNS["divides"][0], folding(1, (4, 8), (3, 8)))
+
+
+def test_unsigned_weights_are_refused_by_name() -> None:
+    network = random_network([8, 6, 5, 3], weights=[(1, kind) for kind in (Encoding.UNSIGNED, *Encoding)])
+    message = r"^hardware for dense0 \(unsigned weights\), dense2 \(unsigned weights\) is not built yet$"
+    with pytest.raises(HardwareError, match=message):
+        Accelerator(network, folding(1, (1, 1), (1, 1), (1, 1)))

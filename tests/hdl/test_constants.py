@@ -14,13 +14,14 @@ from xnorflow.hdl.constants import engine_params, popcount_domain, score_params
 
 CODES = st.tuples(st.integers(1, 8), st.sampled_from(Encoding))
 HIDDEN = st.tuples(st.integers(1, 4), st.sampled_from(Encoding))
+WIDTHS = st.lists(st.integers(1, 8), min_size=3, max_size=3)  # of the weights, layer by layer
 
 
 def stages_and_codes(
-    source: tuple[int, Encoding], hidden: tuple[int, Encoding], seed: int, images: int = 20
+    source: tuple[int, Encoding], hidden: tuple[int, Encoding], widths: list[int], seed: int, images: int = 20
 ) -> list[tuple[Stage, golden.Trace, np.ndarray]]:
     """Each stage of a random network, the golden trace, and the stage's input codes."""
-    network = random_network([11, 7, 9, 4], source, hidden, seed=seed)
+    network = random_network([11, 7, 9, 4], source, hidden, [(bits, Encoding.BIPOLAR) for bits in widths], seed)
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, network.input.type.max_code + 1, (images, 11), dtype=np.uint8)
     codes[:2] = np.array([[0], [network.input.type.max_code]])
@@ -29,12 +30,12 @@ def stages_and_codes(
 
 
 @settings(deadline=None, max_examples=60)
-@given(CODES, HIDDEN, st.integers(0, 2**32 - 1))
+@given(CODES, HIDDEN, WIDTHS, st.integers(0, 2**32 - 1))
 def test_engine_yields_the_codes_of_the_golden_model(
-    source: tuple[int, Encoding], hidden: tuple[int, Encoding], seed: int
+    source: tuple[int, Encoding], hidden: tuple[int, Encoding], widths: list[int], seed: int
 ) -> None:
     """Ascending and descending neurons, never and always, repeated thresholds: random networks have all of them."""
-    for stage, trace, codes in stages_and_codes(source, hidden, seed):
+    for stage, trace, codes in stages_and_codes(source, hidden, widths, seed):
         params = engine_params(stage, LayerFold(4, 3))
         expected = trace[stage.sink.name]
         if isinstance(stage.sink, Threshold):
@@ -48,29 +49,36 @@ def test_engine_yields_the_codes_of_the_golden_model(
 
 
 @settings(deadline=None, max_examples=60)
-@given(CODES, HIDDEN, st.integers(0, 2**32 - 1))
-def test_counts_are_popcounts(source: tuple[int, Encoding], hidden: tuple[int, Encoding], seed: int) -> None:
-    """P as the architecture defines it, bit plane by bit plane, and acc = alpha * P + beta."""
-    for stage, trace, codes in stages_and_codes(source, hidden, seed, images=5):
-        planes = [codes >> j & 1 for j in range(stage.input_type.bits)]
-        weights = stage.dot.weights.codes
-        counts = sum((plane[:, None, :] == weights[None]).sum(axis=2) << j for j, plane in enumerate(planes))
+@given(CODES, HIDDEN, WIDTHS, st.integers(0, 2**32 - 1))
+def test_counts_are_popcounts(
+    source: tuple[int, Encoding], hidden: tuple[int, Encoding], widths: list[int], seed: int
+) -> None:
+    """P as the architecture defines it, one pair of bit planes after the other, and dot product = alpha * P + beta."""
+    for stage, _, codes in stages_and_codes(source, hidden, widths, seed, images=5):
+        weights = stage.dot.weights
+        counts = np.zeros((len(codes), len(weights.codes)), dtype=np.int64)
+        for i in range(weights.bits):
+            for j in range(stage.input_type.bits):
+                agree = (codes >> j & 1)[:, None, :] == (weights.codes >> i & 1)[None]
+                counts += agree.sum(axis=2) << i + j
         domain = popcount_domain(stage)
-        np.testing.assert_array_equal(domain.alpha * counts + domain.beta, trace[stage.dot.name])
+        product = stage.input_type.values(codes) @ weights.values().T
+        np.testing.assert_array_equal(domain.alpha * counts + domain.beta, product)
+        np.testing.assert_array_equal(domain.counts(product), counts)
         assert counts.min() >= 0 and counts.max() <= domain.p_max
 
 
 def test_thresholds_lie_in_the_range_of_counts() -> None:
-    for stage, _, _ in stages_and_codes((8, Encoding.UNSIGNED), (2, Encoding.UNSIGNED), 5):
+    for stage, _, _ in stages_and_codes((8, Encoding.UNSIGNED), (2, Encoding.UNSIGNED), [1, 2, 3], 5):
         params = engine_params(stage, LayerFold(4, 3))
         if params.thresholds is not None:
             assert params.thresholds.min() >= 0 and params.thresholds.max() <= params.p_max + 1
             assert np.all(np.diff(params.thresholds, axis=1) >= 0)
 
 
-def test_multibit_weights_are_refused_by_name() -> None:
-    network = random_network([8, 6, 3], weights=(2, Encoding.BIPOLAR))
-    with pytest.raises(HardwareError, match=r"dense0: 2-bit bipolar weights; the engine takes 1-bit bipolar weights"):
+def test_unsigned_weights_are_refused_by_name() -> None:
+    network = random_network([8, 6, 3], weights=(2, Encoding.UNSIGNED))
+    with pytest.raises(HardwareError, match=r"^dense0: unsigned weights; the engine takes bipolar weights$"):
         engine_params(next(network.stages()), LayerFold(2, 2))
 
 

@@ -1,6 +1,8 @@
 """The engine: every kind of fold, code and threshold, at its bound and under stalls."""
 
 import json
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,12 @@ import numpy as np
 import pytest
 from amaranth.back import verilog
 from farm import Farm
+from random_networks import random_network
 
 from xnorflow.compiler.folding import LayerFold, Memory, Popcount
+from xnorflow.compiler.ir import Encoding, Threshold
 from xnorflow.errors import HardwareError
+from xnorflow.hdl.constants import engine_params
 from xnorflow.hdl.engine import Engine
 from xnorflow.hdl.params import EngineParams
 from xnorflow.hdl.stream import pack_frame
@@ -44,15 +49,36 @@ MULTI_BIT = [
     (6, 10, 4, 4, 2, 7, 1),
     (5, 12, 2, 4, 3, COUNTS, 1),
 ]
+# ... and weight bits
+WIDE_WEIGHTS = [
+    (10, 30, 4, 8, 2, 3, 1, 2),  # four pairs of planes in three popcounts
+    (6, 10, 6, 10, 2, 3, 0, 2),  # NF = SF = 1, no register in the popcounts
+    (7, 21, 3, 4, 1, 7, 1, 3),  # more weight planes than activation planes
+    (10, 30, 4, 8, 8, 1, 1, 2),  # a single threshold
+    (6, 10, 3, 10, 4, 15, 2, 4),
+    (10, 33, 16, 8, 4, 15, 1, 4),  # NF = 1 and rows of padding
+    (5, 12, 2, 5, 8, COUNTS, 1, 8),
+]
 
 
 def params_of(
-    rows: int, columns: int, pe: int, simd: int, bits: int, levels: int, stages: int, name: str = "fc", **others: Any
+    rows: int,
+    columns: int,
+    pe: int,
+    simd: int,
+    bits: int,
+    levels: int,
+    stages: int,
+    weight_bits: int = 1,
+    name: str = "fc",
+    **others: Any,
 ) -> EngineParams:
     """Random weights and thresholds; never and always, repeated thresholds and both ends are among them."""
     rng = np.random.default_rng([rows, columns, pe, simd, bits, levels])
-    p_max = columns * ((1 << bits) - 1)
-    weights = rng.integers(0, 2, (rows, columns), dtype=np.uint8)
+    weight_max = (1 << weight_bits) - 1
+    p_max = columns * ((1 << bits) - 1) * weight_max
+    weights = rng.integers(0, weight_max + 1, (rows, columns), dtype=np.uint8)
+    weights[0] = weight_max * (weights[0] & 1)
     thresholds = None
     if levels != COUNTS:
         middle, spread = p_max / 2, max(1.0, p_max / np.sqrt(12 * columns))
@@ -62,14 +88,20 @@ def params_of(
         drawn[-1] = p_max + 1
         drawn[0] = 0 if rows > 1 else drawn[0]
         thresholds = np.sort(np.clip(drawn, 0, p_max + 1), axis=1)
-    return EngineParams(name, weights, bits, thresholds, LayerFold(pe, simd), popcount_stages=stages, **others)
+    others |= {"popcount_stages": stages, "weight_bits": weight_bits}
+    return EngineParams(name, weights, bits, thresholds, LayerFold(pe, simd), **others)
 
 
-def case_of(params: EngineParams) -> dict[str, object]:
+def codes_of(params: EngineParams) -> np.ndarray:
     rng = np.random.default_rng(7)
     codes = rng.integers(0, params.activation_max + 1, (FRAMES, params.columns), dtype=np.uint8)
     codes[0], codes[1] = 0, params.activation_max
-    codes[2] = params.activation_max * params.weights[0]  # reaches the largest count of a row
+    codes[2] = params.activation_max * (params.weights[0] & 1)  # reaches the largest count of a row
+    return codes
+
+
+def case_of(params: EngineParams) -> dict[str, object]:
+    codes = codes_of(params)
     expected = params.reference(codes)
     first_step = 1 if params.neuron_folds > 1 else 0
     return {
@@ -96,15 +128,29 @@ def run(folder: Path, all_params: dict[str, EngineParams], memories: dict[str, s
     )
 
 
-@pytest.mark.parametrize("cases", [ONE_BIT, MULTI_BIT], ids=["one_bit", "multi_bit"])
+@pytest.mark.parametrize("cases", [ONE_BIT, MULTI_BIT, WIDE_WEIGHTS], ids=["one_bit", "multi_bit", "wide_weights"])
 def test_equals_its_reference(cases: list[tuple[int, ...]], tmp_path: Path) -> None:
     run(tmp_path, {f"c{n}": params_of(*case, name=f"c{n}") for n, case in enumerate(cases)})
 
 
 def test_equals_its_reference_with_lut6_popcounts(tmp_path: Path) -> None:
     kind = {"popcount": Popcount.LUT6}
-    cases = [(6, 40, 3, 17, 1, 1, 1), (4, 10, 2, 7, 2, 3, 0)]
+    cases = [(6, 40, 3, 17, 1, 1, 1), (4, 10, 2, 7, 2, 3, 0), (4, 10, 2, 7, 2, 3, 1, 3)]
     run(tmp_path, {f"c{n}": params_of(*case, name=f"c{n}", **kind) for n, case in enumerate(cases)})
+
+
+def test_rows_that_descend_equal_their_reference(tmp_path: Path) -> None:
+    """Half of the rows of these; `test_constants` proves the reference equal to the golden model."""
+    all_params = {}
+    for encoding, (weight_bits, bits) in product(Encoding, ((2, 2), (3, 1), (2, 8), (4, 4))):
+        network = random_network([29, 10, 2], (bits, encoding), (2, encoding), (weight_bits, Encoding.BIPOLAR))
+        stage = next(network.stages())
+        name = f"{encoding}_w{weight_bits}a{bits}"
+        all_params[name] = params = replace(engine_params(stage, LayerFold(4, 8)), name=name)
+        varies = np.ptp(params.reference(codes_of(params)), axis=0) > 0
+        assert isinstance(stage.sink, Threshold)
+        assert varies[stage.sink.descending].any() and varies[~stage.sink.descending].any()
+    run(tmp_path, all_params)
 
 
 @pytest.mark.parametrize(

@@ -11,23 +11,27 @@ from xnorflow.hdl.params import EngineParams, ScoreParams, signed_bits
 from xnorflow.hdl.rom import MemoryImage
 
 
-def engine(rows: int, columns: int, pe: int, simd: int, *, bits: int = 1, levels: int = 1) -> EngineParams:
+def engine(
+    rows: int, columns: int, pe: int, simd: int, *, bits: int = 1, levels: int = 1, weight_bits: int = 1
+) -> EngineParams:
     rng = np.random.default_rng(3)
-    limit = columns * ((1 << bits) - 1) + 2
+    limit = columns * ((1 << bits) - 1) * ((1 << weight_bits) - 1) + 2
     thresholds = np.sort(rng.integers(0, limit, (rows, levels)), axis=1)
-    weights = rng.integers(0, 2, (rows, columns), dtype=np.uint8)
-    return EngineParams("fc", weights, bits, thresholds, LayerFold(pe, simd))
+    weights = rng.integers(0, 1 << weight_bits, (rows, columns), dtype=np.uint8)
+    return EngineParams("fc", weights, bits, thresholds, LayerFold(pe, simd), weight_bits=weight_bits)
 
 
-def test_weight_words() -> None:
-    """Row r, column c: word (r / PE) * SF + c / SIMD, bit (r % PE) * SIMD + c % SIMD; padding columns are 1."""
-    params = engine(5, 7, 2, 3)
+@pytest.mark.parametrize("bits", [1, 3, 8])
+def test_weight_words(bits: int) -> None:
+    """Row r, column c: word (r / PE) * SF + c / SIMD, code (r % PE) * SIMD + c % SIMD; padding columns are all ones."""
+    params = engine(5, 7, 2, 3, weight_bits=bits)
     image = params.weight_image
-    assert (image.depth, image.width) == (9, 6)
+    most = (1 << bits) - 1
+    assert (image.depth, image.width) == (9, 6 * bits)
     for row in range(6):
         for column in range(9):
-            bit = image.word(row // 2 * 3 + column // 3) >> (row % 2 * 3 + column % 3) & 1
-            assert bit == (params.weights[row, column] if row < 5 and column < 7 else 1)
+            code = image.word(row // 2 * 3 + column // 3) >> bits * (row % 2 * 3 + column % 3) & most
+            assert code == (params.weights[row, column] if row < 5 and column < 7 else most)
 
 
 def test_weight_words_of_segments() -> None:
@@ -84,17 +88,16 @@ def test_signed_bits(low: int, high: int, bits: int) -> None:
 
 def test_refuses_a_memory_word_that_is_too_wide() -> None:
     with pytest.raises(
-        HardwareError, match=r"fc: PE 512 x SIMD 256 takes weights of 131072 bits a cycle; at most 65536"
+        HardwareError, match=r"fc: PE 256 x SIMD 256 takes weights of 131072 bits a cycle; at most 65536"
     ):
-        engine(4, 4, 512, 256)
+        engine(4, 4, 256, 256, weight_bits=2)
 
 
 def test_refuses_an_accumulator_that_is_too_wide() -> None:
-    weights = np.broadcast_to(np.uint8(1), (1, 1 << 25))
-    with pytest.raises(
-        HardwareError, match=r"fc: 33554432 inputs of 8 bits need an accumulator of 33 bits; at most 32"
-    ):
-        EngineParams("fc", weights, 8, None, LayerFold(1, 1))
+    weights = np.broadcast_to(np.uint8(1), (1, 1 << 17))
+    message = r"fc: 131072 inputs of 8 bits and weights of 8 need an accumulator of 33 bits; at most 32"
+    with pytest.raises(HardwareError, match=message):
+        EngineParams("fc", weights, 8, None, LayerFold(1, 1), weight_bits=8)
 
 
 def test_refuses_scores_that_are_too_wide() -> None:

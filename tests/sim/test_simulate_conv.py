@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from random_conv_networks import Conv, random_codes, random_conv_network
 
 from xnorflow.boards.loader import load_board
+from xnorflow.compiler import golden
 from xnorflow.compiler.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Encoding
 from xnorflow.hdl.generate import write_design
@@ -57,3 +59,23 @@ def test_a_wrong_weight_is_found_in_its_layer(design: Path) -> None:
         memory.write_text(words)
     assert result.mismatches > 0 and result.first_mismatch is not None
     assert result.first_mismatch.layer == "conv_act1"
+
+
+def test_weights_of_two_bits(tmp_path: Path) -> None:
+    """W2A2, both kinds of codes, a map of codes pooled and taken as one vector."""
+    network = random_conv_network(
+        (6, 5, 3),
+        [Conv(5, (3, 3), padding=(1, 1), pool_codes=((2, 2), (2, 2))), Conv(4, (2, 1))],
+        (5, 3),
+        source=(2, Encoding.BIPOLAR),
+        hidden=(2, Encoding.UNSIGNED),
+        weights=(2, Encoding.BIPOLAR),
+        seed=7,
+    )
+    folds = {"conv0": LayerFold(3, 2), "conv1": LayerFold(2, 4), "dense0": LayerFold(2, 3), "dense1": LayerFold(3, 2)}
+    design = write_design(network, Folding(folds, 2), tmp_path / "design", board=load_board("pynq-z1")).path
+    codes = random_codes(network, 30)
+    trace = golden.run(network, codes)
+    assert all(len(np.unique(trace[name])) == 4 for name in ("conv_act0", "conv_act1", "act0"))
+    result = simulate(design, raw_images=codes, stalls=3)
+    assert (result.images, result.mismatches, result.layers_checked) == (30, 0, 4)
