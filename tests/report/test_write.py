@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from random_conv_networks import Conv, random_conv_network
 from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
 from xnorflow.compiler import golden
-from xnorflow.compiler.ir import IntegerNetwork
-from xnorflow.compiler.solver import default_folding
+from xnorflow.compiler.ir import Encoding, IntegerNetwork
+from xnorflow.compiler.solver import default_folding, fold_for_cycles
 from xnorflow.errors import DataError, UsageError
 from xnorflow.hdl.generate import write_design
 from xnorflow.report import write_report
@@ -138,6 +139,16 @@ def test_a_damaged_result_is_one_line(design: Path, content: str) -> None:
         write_report(design)
     assert "\n" not in str(caught.value)
     assert not (design / "report.html").exists()
+
+
+def test_memory_of_weights_of_two_bits(tmp_path: Path) -> None:
+    """Weights are stored once, however many positions of a map they meet."""
+    network = random_conv_network((8, 8, 16), [Conv(32, (3, 3))], (5,), weights=(2, Encoding.BIPOLAR))
+    write_design(network, fold_for_cycles(network, 1 << 16), tmp_path / "design", board=load_board("icebreaker"))
+    text = Page(write_report(tmp_path / "design").path.read_text()).text
+    weights = 32 * 9 * 16 + 5 * 36 * 32
+    assert "would take 16 times the weight memory" in text
+    assert f"{2 * weights / 1024:,.1f} kbit of weights" in text and f"{32 * weights / 1024:,.1f}" in text
 
 
 def test_a_folder_that_is_no_design_is_refused(tmp_path: Path) -> None:

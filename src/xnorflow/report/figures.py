@@ -54,11 +54,13 @@ class EngineCard:
 class Resources:
     """What a design holds and handles. Estimates of LUTs are synthesis' business and are not made here.
 
-    weights_per_cycle: PE * SIMD of all engines. Memories in bits, input buffers with both banks.
+    weights_per_cycle: PE * SIMD of all engines. Memories in bits, input buffers with both banks; float_memory_bits is
+    what the weights would take as float32.
     """
 
     weights_per_cycle: int
     weight_memory_bits: int
+    float_memory_bits: int
     threshold_memory_bits: int
     input_buffer_bits: int
     board: str
@@ -102,6 +104,7 @@ def resources(manifest: Manifest, layers: Sequence[LayerCounts], board: Board | 
     return Resources(
         weights_per_cycle=sum(engine.pe * engine.simd for engine in manifest.engines),
         weight_memory_bits=totals["weight_bits"],
+        float_memory_bits=sum(map(_float_bits, layers)),
         threshold_memory_bits=totals["threshold_bits"],
         input_buffer_bits=sum(2 * e.sf * e.simd * e.activation_bits for e in manifest.engines if e.nf > 1),
         board=manifest.source.board,
@@ -121,7 +124,7 @@ def count_table(layers: Sequence[LayerCounts]) -> tuple[tuple[str, ...], tuple[t
             f"{layer.binary_operations:,}",
             f"{layer.thresholds:,}",
             f"{layer.weight_bits / 1024:,.1f}",
-            f"{32 * layer.macs / 1024:,.1f}",
+            f"{_float_bits(layer) / 1024:,.1f}",
         )
         for layer in layers
     )
@@ -133,9 +136,13 @@ def count_table(layers: Sequence[LayerCounts]) -> tuple[tuple[str, ...], tuple[t
         f"{sums['binary_operations']:,}",
         f"{sums['thresholds']:,}",
         f"{sums['weight_bits'] / 1024:,.1f}",
-        f"{32 * sums['macs'] / 1024:,.1f}",
+        f"{sum(map(_float_bits, layers)) / 1024:,.1f}",
     )
     return head, rows, total
+
+
+def _float_bits(layer: LayerCounts) -> int:
+    return 32 * layer.rows * layer.columns
 
 
 def energy_rows(report: EnergyReport) -> list[dict[str, object]]:

@@ -178,7 +178,8 @@ def memory(held: Resources) -> str:
     )
     if held.board_bram_kbit is not None:
         text += f"; {held.board} has {held.board_bram_kbit:,} kbit of block RAM"
-    return text + ". 32-bit floating-point weights would take 32 times the weight memory."
+    times = held.float_memory_bits / held.weight_memory_bits
+    return text + f". 32-bit floating-point weights would take {times:.3g} times the weight memory."
 
 
 def energy_text(energy: EnergyReport) -> str:
