@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xnorflow import generate
 from xnorflow.cli import main
+from xnorflow.errors import UsageError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -117,6 +119,12 @@ def test_one_line_and_the_right_exit_code(
     assert names in line
     assert printed == ""
     assert sorted(tmp_path.rglob("*")) == left  # nothing half-made stays behind
+
+
+def test_python_refuses_an_unknown_popcount_as_the_command_line_does(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="popcount must be adders or lut6, not 'lut7'"):
+        generate(tmp_path / "good.safetensors", popcount="lut7")
+    assert not (tmp_path / "design").exists()
 
 
 def test_a_traceback_can_be_asked_for(xnorflow: Run) -> None:

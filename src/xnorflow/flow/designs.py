@@ -55,20 +55,22 @@ def generate(
     board: str = DEFAULT_BOARD,
     folding: Path | str | None = None,
     fps: float | None = None,
-    popcount: Popcount | None = None,
+    popcount: Popcount | str | None = None,
     out: Path | str | None = None,
 ) -> Generated:
     """Write the Verilog of a network file into a folder, `design` beside the file by default.
 
     board: the name of a known board or a YAML file. The folding comes from a YAML file, or is solved for `fps`
     frames a second at the board's clock, or is the default for the board. popcount: how bits are counted, where not as
-    the folding says; explicit LUTs take the least area, portable adders simulate ten times faster.
+    the folding says; explicit LUTs (`lut6`) take the least area, portable `adders` simulate ten times faster.
     """
     from ..hdl.generate import load_design, write_design
     from ..sim.design_bench import write_bench
 
     if folding is not None and fps is not None:
         raise UsageError("give a folding or frames per second, not both")
+    if popcount is not None and popcount not in list(Popcount):
+        raise UsageError(f"popcount must be {' or '.join(Popcount)}, not {popcount!r}")
     network = load_network(file)
     target = load_board(board)
     if folding is not None:
@@ -78,7 +80,7 @@ def generate(
     else:
         chosen = default_folding(network, target)
     if popcount is not None:
-        chosen = replace(chosen, popcount=popcount)
+        chosen = replace(chosen, popcount=Popcount(popcount))
     folder = Path(out) if out else Path(file).parent / "design"
     _check_replaceable(folder)
     with atomic_directory(folder) as draft:
