@@ -29,7 +29,8 @@ def generate(
     file: Annotated[Path, typer.Argument(help="Network file (.safetensors).", metavar="FILE", show_default=False)],
     board: Annotated[str, typer.Option(help="Known board, or a YAML file.", metavar="NAME|FILE.yaml")] = "pynq-z1",
     folding: Annotated[
-        Path | None, typer.Option(help="How many rows and columns work in a cycle.", metavar="FILE.yaml")
+        Path | None,
+        typer.Option(help="How many rows and columns work in a cycle. (default: solved)", metavar="FILE.yaml"),
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Fold for that many frames a second.", metavar="N")] = None,
     popcount: Annotated[
@@ -81,7 +82,11 @@ def print_generated(generated: "Generated") -> None:
 def simulate(
     design: Design,
     data: Annotated[
-        str | None, typer.Option(help="Data set. (default: the one the network was trained on)", metavar="NAME")
+        str | None,
+        typer.Option(
+            help="Data set. (default: the one the network was trained on; random samples where there is none)",
+            metavar="NAME",
+        ),
     ] = None,
     images: Annotated[str, typer.Option(help="Take the first N test images.", metavar="N|all")] = "all",
     stalls: Annotated[int | None, typer.Option(help="Seed of random pauses at both ports.", metavar="SEED")] = None,

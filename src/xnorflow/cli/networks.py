@@ -88,7 +88,9 @@ def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="PNG images or .npy arrays (a sample or a batch).", metavar="IMAGES...", show_default=False
+            help="PNG images of the network's size, grey or RGB as it takes them; .npy arrays, a sample or a batch.",
+            metavar="IMAGES...",
+            show_default=False,
         ),
     ],
     as_json: Json = False,
