@@ -2,6 +2,10 @@
 # make test   lint, types and tests
 # Both make the environment in .venv first. Nothing outside this folder is written.
 
+ifneq ($(words $(CURDIR)),1)
+$(error make cannot build in a folder with a space in its path: $(CURDIR); choose another one)
+endif
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
