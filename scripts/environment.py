@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> int:
     index = torch_index()
     if index:
         install += ["--extra-index-url", index]
+    else:
+        sys.stderr.write("without the index of torch's CPU builds: PyPI's torch may bring 5 GB of CUDA packages\n")
     sys.stderr.write(f"installing into {venv} (a few minutes the first time)\n")
     done = subprocess.run([*install, "-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[{extras}]"], check=False)
     return done.returncode
