@@ -88,7 +88,7 @@ def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="PNG images of the network's size, grey or RGB as it takes them; .npy arrays, a sample or a batch.",
+            help="PNG images of the network's size, values 0 to 255 as they are; .npy arrays, a sample or a batch.",
             metavar="IMAGES...",
             show_default=False,
         ),
