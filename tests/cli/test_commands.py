@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,14 @@ from PIL import Image
 from xnorflow.cli import main
 from xnorflow.cli.output import plain, print_table
 from xnorflow.compiler import golden
-from xnorflow.compiler.ir import IntegerNetwork
-from xnorflow.compiler.network_file import load_network
+from xnorflow.compiler.ir import Input, InputTransform, IntegerNetwork
+from xnorflow.compiler.network_file import load_network, save_network
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
     *("train", "recipes", "compile", "import-bnn-pynq", "inspect", "eval", "predict"),
-    *("boards", "generate", "simulate", "report", "demo", "doctor", "bench"),
+    *("boards", "fold", "generate", "simulate", "report", "demo", "doctor", "bench"),
 )
 
 
@@ -74,6 +75,18 @@ def test_predict_agrees_with_the_golden_model_for_every_kind_of_file(
     assert main(["predict", str(network_file), *files]) == 0
     line = capsys.readouterr().out.splitlines()[0]
     assert line == f"batch.npy[0]: {predictions[0]['class_name']}  scores {' '.join(map(str, trace.scores[0]))}"
+
+
+def test_a_png_is_refused_where_its_pixels_would_saturate(
+    network: IntegerNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = network.nodes
+    assert isinstance(first, Input)
+    narrow = replace(network, nodes=(replace(first, transform=InputTransform(0.0, 16.0)), *others))
+    save_network(narrow, tmp_path / "narrow.safetensors")
+    Image.new("L", (4, 3)).save(tmp_path / "black.png")
+    assert main(["predict", str(tmp_path / "narrow.safetensors"), str(tmp_path / "black.png")]) == 3
+    assert "from 0 to 16" in capsys.readouterr().err
 
 
 def test_predict_needs_no_torch(network_file: Path, tmp_path: Path) -> None:

@@ -134,10 +134,20 @@ def evaluate(
 
 
 def predict(file: Path | str, images: Sequence[Path | str]) -> tuple[Prediction, ...]:
-    """Classes and scores of PNG images and .npy arrays, from the network file alone: needs no torch."""
+    """Classes and scores of PNG images and .npy arrays, from the network file alone: needs no torch.
+
+    Values are taken as they are. A PNG is refused where most of its range 0..255 lies beyond the network's inputs: its
+    pixels would saturate, and the answer would be wrong without a word.
+    """
     from ..compiler import golden
 
     network = load_network(file)
+    transform, pictures = network.input.transform, [path for path in images if Path(path).suffix.lower() == ".png"]
+    if pictures and transform is not None and transform.hi < 128:
+        raise DataError(
+            f"{pictures[0]}: a PNG's pixels go up to 255, this network's inputs from {transform.lo:g} to "
+            f"{transform.hi:g}; give an .npy array of values in that range"
+        )
     samples = [sample for path in images for sample in read_samples(Path(path), network.input.type.shape)]
     if not samples:
         raise DataError("no images in " + ", ".join(map(str, images)))
