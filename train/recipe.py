@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 _FOLDER = Path(__file__).parent / "recipes"
+_MAX_WIDTH = 1 << 16  # with 8-bit codes the accumulators of the next layer stay exact in float32, below 2^24
+_MAX_THREADS = 1024  # torch dies without a word where the system refuses it a thread
 
 
 def _positive(**values: float) -> None:
@@ -148,6 +150,8 @@ class ModelSpec:
     def __post_init__(self) -> None:
         for width in self.hidden:
             _positive(hidden=width)
+            if width > _MAX_WIDTH:
+                raise UsageError(f"hidden must be at most {_MAX_WIDTH}, not {width}")
         _fraction(dropout_input=self.dropout_input, dropout_hidden=self.dropout_hidden)
 
 
@@ -230,6 +234,8 @@ class Recipe:
         _fraction(label_smoothing=self.label_smoothing)
         if self.batch < 2:
             raise UsageError("batch must be at least 2: BatchNorm needs a variance")
+        if self.threads is not None and self.threads > _MAX_THREADS:
+            raise UsageError(f"threads must be at most {_MAX_THREADS}, not {self.threads}")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
         if self.label_smoothing and self.loss != "cross-entropy":
