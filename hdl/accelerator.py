@@ -138,6 +138,13 @@ class Accelerator(wiring.Component):
         parts: tuple[Engine | ScoreUnit, ...] = (*self.engines.values(), self._scores)
         return {name: text for part in parts for name, text in part.memories.items()}
 
+    @property
+    def parts(self) -> dict[str, wiring.Component]:
+        """The submodules by name, in stream order."""
+        chain = ((name.replace(" ", "_"), part) for name, part in self._chain)
+        scores = (self.score_params.name, self._scores)
+        return dict((("input_adapter", self._input), *chain, scores, ("output_adapter", self._output)))
+
     def elaborate(self, platform: object) -> Module:
         """A chain of streams."""
         m = Module()

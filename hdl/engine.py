@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..compiler.folding import Popcount
 from .arithmetic import adder_tree
 from .buffer import StreamFifo
 from .input_buffer import InputBuffer
@@ -46,10 +47,11 @@ class Engine(wiring.Component):
     def __init__(self, params: EngineParams) -> None:
         self._params = params
         fold = params.fold
-        self._weights = Rom(params.weight_image, fold.memory)
-        self._preload = Rom(params.preload_image, fold.memory) if params.single_threshold else None
+        lut6 = params.popcount is Popcount.LUT6  # a target whose primitives may be instantiated
+        self._weights = Rom(params.weight_image, fold.memory, lut6=lut6)
+        self._preload = Rom(params.preload_image, fold.memory, lut6=lut6) if params.single_threshold else None
         compares = params.thresholds is not None and not params.single_threshold
-        self._thresholds = ThresholdUnit(params.threshold_unit, fold.memory) if compares else None
+        self._thresholds = ThresholdUnit(params.threshold_unit, fold.memory, lut6=lut6) if compares else None
         super().__init__(
             {
                 "i": In(beat_signature(fold.simd, params.activation_bits)),

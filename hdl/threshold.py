@@ -27,6 +27,7 @@ class ThresholdUnit(wiring.Component):
     ----------
     params: thresholds, PE, folds and comparators.
     memory: the kind of memory for the thresholds.
+    lut6: whether the target has LUT6_2, for a few words of thresholds.
 
     Members
     -------
@@ -34,9 +35,9 @@ class ThresholdUnit(wiring.Component):
     o: Out(stream), PE codes a beat, always taken.
     """
 
-    def __init__(self, params: ThresholdParams, memory: Memory = Memory.AUTO) -> None:
+    def __init__(self, params: ThresholdParams, memory: Memory = Memory.AUTO, *, lut6: bool = False) -> None:
         self._params = params
-        self._rom = Rom(params.image, memory)
+        self._rom = Rom(params.image, memory, lut6=lut6)
         super().__init__(
             {
                 "i": In(stream.Signature(params.pe * params.count_bits, always_ready=True)),

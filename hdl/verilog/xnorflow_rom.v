@@ -25,7 +25,11 @@ module xnorflow_rom #(
             initial if (INIT_FILE != "") $readmemh(INIT_FILE, memory);
             always @(posedge clk) data <= memory[addr];
         end else if (STYLE == "lut") begin : g_lut
+`ifdef YOSYS  // whose distributed memories are RAM without contents
+            (* rom_style = "logic" *)
+`else
             (* rom_style = "distributed", ram_style = "distributed" *)
+`endif
             reg [WIDTH-1:0] memory [0:DEPTH-1];
             initial if (INIT_FILE != "") $readmemh(INIT_FILE, memory);
             always @(posedge clk) data <= memory[addr];

