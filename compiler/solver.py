@@ -1,35 +1,30 @@
-"""Choosing a folding: the cheapest one that meets a number of cycles a frame.
+"""Choosing a folding: the cheapest that meets a number of cycles a frame, or the fastest that fits a board.
 
-The cost is an estimate of look-up tables, good for choosing between foldings; synthesis measures. It rises with PE and
-with SIMD, so the least of each are the only candidates of a layer; converters between layers cost too, so the layers
-are chosen together by dynamic programming.
+The cost is an estimate (`compiler/area.py`), good for choosing between foldings; synthesis measures. The search
+(`compiler/fold_search.py`) is exact.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
 from ..errors import HardwareError, UsageError
+from .area import Area, Device, layer_areas
+from .fold_search import Budget, FoldSearch
 from .folding import Folding, LayerFold, Popcount, check_buildable
-from .ir import Conv2d, IntegerNetwork, Stage, Threshold
+from .ir import Conv2d, IntegerNetwork
 
-__all__ = ["default_folding", "estimate_luts", "fold_for_cycles", "fold_for_fps"]
+__all__ = [
+    "default_folding",
+    "estimate_area",
+    "estimate_luts",
+    "fastest_folding",
+    "fold_for_cycles",
+    "fold_for_fps",
+]
 
-# Tenths of a LUT per weight-plane bit handled a cycle (XNOR + popcount), measured by Yosys on 64 to 256 bits.
-_LUT6_TENTHS, _LUT4_TENTHS = 14, 27
 _DEFAULT_SHARE = 8  # the default folding takes an eighth of a board's LUTs: small enough to build in seconds
 _LUTS_WITHOUT_BUDGET = 50_000  # a board without a budget (ASIC) is folded as if it had that many
-_MARGIN = 1.5  # candidates dearer than this times the layer's cheapest cannot win back the rest in converters
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A fold of one layer, its own cost, and the cheapest way to get there."""
-
-    fold: LayerFold
-    own: int
-    total: int
-    path: tuple[LayerFold, ...]
 
 
 def default_folding(network: IntegerNetwork, board: Board | None = None) -> Folding:
@@ -38,12 +33,12 @@ def default_folding(network: IntegerNetwork, board: Board | None = None) -> Fold
     Cycles a frame are a power of two. HardwareError if even the slowest does not fit the board.
     """
     board = load_board(DEFAULT_BOARD) if board is None else board
-    wished = (board.budget.lut if board.budget else _LUTS_WITHOUT_BUDGET) // _DEFAULT_SHARE
-    fastest, slowest = _fastest(network)[0], _slowest(network)
-    cycles = 1 << (fastest - 1).bit_length()
-    while cycles < slowest and estimate_luts(network, _solve(network, cycles, board), board) > wished:
+    search = _search(network, board)
+    wished = Budget.of(Device.of(board), (board.budget.lut if board.budget else _LUTS_WITHOUT_BUDGET) // _DEFAULT_SHARE)
+    cycles = 1 << (_fastest(network, search)[0] - 1).bit_length()
+    while (folds := search.cheapest(cycles, wished)) is None and cycles < search.slowest:
         cycles *= 2
-    return fold_for_cycles(network, cycles, board)
+    return _within(network, search, board, cycles) if folds is None else _folding(network, folds, cycles, board)
 
 
 def fold_for_fps(network: IntegerNetwork, fps: float, board: Board) -> Folding:
@@ -62,108 +57,79 @@ def fold_for_fps(network: IntegerNetwork, fps: float, board: Board) -> Folding:
 def fold_for_cycles(network: IntegerNetwork, cycles: int, board: Board | None = None) -> Folding:
     """The cheapest folding whose stages all take at most `cycles` cycles a frame.
 
-    With a board, its way to count bits is taken, and HardwareError names the dearest layer, and what would fit,
-    when the estimate exceeds the board's LUTs or the weights exceed its memory.
+    With a board, its way to count bits is taken, its budgets of LUTs and block RAMs are kept, and HardwareError names
+    the dearest layer, and what would fit, where that cannot be.
     """
     if cycles < 1:
         raise UsageError(f"cycles a frame must be a positive whole number, not {cycles}")
-    check_buildable(network)
-    fastest, layer = _fastest(network)
+    search = _search(network, board)
+    fastest, layer = _fastest(network, search)
     if cycles < fastest:
-        raise HardwareError(f"layer {layer!r} takes at least {fastest} cycles a frame, a pixel a cycle, not {cycles}")
-    folding = _solve(network, cycles, board)
-    if board is not None and board.budget is not None:
-        _check_memory(network, folding, board)
-        _check_luts(network, folding, board, cycles)
-    return folding
+        limit = "a pixel a cycle" if fastest == _pixel_bound(network)[0] else "as wide as memory words can be"
+        raise HardwareError(f"layer {layer!r} takes at least {fastest} cycles a frame, {limit}, not {cycles}")
+    return _within(network, search, board, cycles)
+
+
+def fastest_folding(network: IntegerNetwork, board: Board, max_luts: int | None = None) -> Folding:
+    """The folding with the fewest cycles a frame that fits the board, with at most `max_luts` LUTs if given; of those
+    the cheapest. HardwareError if none fits, UsageError for an ASIC without either limit."""
+    if max_luts is not None and max_luts < 1:
+        raise UsageError(f"LUTs must be a positive whole number, not {max_luts}")
+    if board.budget is None and max_luts is None:
+        raise UsageError(f"{board.name} sets no limit; give a rate or a number of LUTs")
+    search, budget = _search(network, board), Budget.of(Device.of(board), max_luts)
+    least = _least_cycles(search, _fastest(network, search)[0], budget)
+    if least is None:
+        raise _no_room(network, search, board, search.slowest, budget)
+    folds = search.cheapest(least, budget)
+    assert folds is not None  # some folds fit at that rate
+    return _folding(network, folds, least, board)
+
+
+def estimate_area(network: IntegerNetwork, folding: Folding, board: Board | None = None) -> dict[str, Area]:
+    """LUTs, block RAMs and memory bits of each engine with its converters and line buffer, by the dot product's name.
+
+    Ports, pools and scores are not counted; without a budget memories cost nothing.
+    """
+    return layer_areas(network, folding, Device.of(board))
 
 
 def estimate_luts(network: IntegerNetwork, folding: Folding, board: Board | None = None) -> int:
-    """Look-up tables the engines and converters take, estimated (memories, scores and ports not counted)."""
-    tenths, sent = 0, None
-    for stage in network.stages():
-        fold = folding.layers[stage.dot.name]
-        tenths += _engine_cost(stage, fold.pe, fold.simd, board) + _converter_cost(stage, sent, fold.simd)
-        sent = fold.pe
-    return -(-tenths // 10)
+    """Look-up tables of all engines together, estimated."""
+    return sum(estimate_area(network, folding, board).values(), Area()).luts
 
 
-def _solve(network: IntegerNetwork, cycles: int, board: Board | None) -> Folding:
+def _search(network: IntegerNetwork, board: Board | None) -> FoldSearch:
     check_buildable(network)
-    stages = list(network.stages())
-    choices: list[_Choice] = []
-    for stage in stages:
-        candidates = _candidates(stage, cycles, board)
-        if not choices:
-            choices = [_Choice(fold, own, own, (fold,)) for own, fold in candidates]
-            continue
-        reached = []
-        for own, fold in candidates:
-            total, _, before = min(
-                (c.total + own + _converter_cost(stage, c.fold.pe, fold.simd), position, c)
-                for position, c in enumerate(choices)
-            )
-            reached.append(_Choice(fold, own, total, (*before.path, fold)))
-        choices = reached
-    best = min(choices, key=lambda choice: choice.total)
-    layers = {stage.dot.name: fold for stage, fold in zip(stages, best.path, strict=True)}
+    return FoldSearch(network, Device.of(board))
+
+
+def _within(network: IntegerNetwork, search: FoldSearch, board: Board | None, cycles: int) -> Folding:
+    budget = Budget.of(Device.of(board))
+    folds = search.cheapest(cycles, budget)
+    if folds is None:
+        assert board is not None  # there are folds, so that a budget was in the way
+        raise _no_room(network, search, board, cycles, budget)
+    return _folding(network, folds, cycles, board)
+
+
+def _folding(network: IntegerNetwork, folds: tuple[LayerFold, ...], cycles: int, board: Board | None) -> Folding:
+    layers = {stage.dot.name: fold for stage, fold in zip(network.stages(), folds, strict=True)}
     lanes = -(-network.scores.type.size // cycles)
-    popcount = Popcount.ADDERS if board is None else Popcount(board.popcount)
-    return Folding(layers, lanes, popcount)
+    return Folding(layers, lanes, Popcount.ADDERS if board is None else Popcount(board.popcount))
 
 
-def _candidates(stage: Stage, cycles: int, board: Board | None) -> list[tuple[int, LayerFold]]:
-    """(cost, fold) of every fold worth a look, cheapest first: for each NF the least PE and the least SIMD that
-    meet `cycles`, and the next larger SIMD that divides the columns: it may suit a neighbour's PE."""
-    rows, columns = stage.dot.weights.codes.shape
-    passes = stage.vectors * stage.segments  # a frame takes passes * NF * ceil(segment / SIMD) cycles
-    segment = columns // stage.segments
-    folds = set()
-    for pe in {-(-rows // nf) for nf in range(1, min(rows, cycles // passes) + 1)}:
-        simd = max(-(-segment // (cycles // passes // -(-rows // pe))), _least_simd(stage, cycles))
-        folds |= {(pe, simd), (pe, _next_divisor(simd, segment))}
-    priced = sorted((_engine_cost(stage, pe, simd, board), pe, simd) for pe, simd in folds)
-    limit = priced[0][0] * _MARGIN
-    return [(cost, LayerFold(pe, simd)) for cost, pe, simd in priced if cost <= limit]
+def _fastest(network: IntegerNetwork, search: FoldSearch) -> tuple[int, str]:
+    """The least cycles a frame that any folding takes, and the node to blame."""
+    return max(_pixel_bound(network), search.fastest, key=lambda entry: entry[0])
 
 
-def _least_simd(stage: Stage, cycles: int) -> int:
-    """The least SIMD with which a map comes into its windows in time; any will do for a vector."""
-    if not isinstance(stage.dot, Conv2d):
-        return 1
-    height, width, channels = stage.dot.window(stage.input_type).input
-    return -(-channels // (cycles // (height * width)))
-
-
-def _next_divisor(least: int, size: int) -> int:
-    return next(divisor for divisor in range(least, size + 1) if size % divisor == 0)
-
-
-def _engine_cost(stage: Stage, pe: int, simd: int, board: Board | None) -> int:
-    """Tenths of a LUT: XNOR and popcount; an adder and a comparator per threshold in each row; the input banks."""
-    weights, source = stage.dot.weights, stage.input_type
-    columns: int = weights.codes.shape[1]
-    per_bit = _LUT6_TENTHS if board is not None and board.family.lut_inputs == 6 else _LUT4_TENTHS
-    acc_bits = (columns * weights.type.max_code * source.max_code).bit_length()
-    comparators = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
-    gates = pe * simd * weights.bits * source.bits * per_bit
-    return gates + 10 * pe * acc_bits * (1 + comparators) + 20 * simd * source.bits
-
-
-def _converter_cost(stage: Stage, sent: int | None, taken: int) -> int:
-    """Tenths of a LUT: the shift register between a stage that sends and one that takes so many elements a beat."""
-    if sent is None or sent == taken:
-        return 0
-    wide = max(sent, taken) if max(sent, taken) % min(sent, taken) == 0 else 2 * (sent + taken)
-    return 10 * wide * stage.input_type.bits
-
-
-def _fastest(network: IntegerNetwork) -> tuple[int, str]:
-    """The least cycles a frame that any folding takes, and the node to blame: a pixel passes in a cycle at best."""
+def _pixel_bound(network: IntegerNetwork) -> tuple[int, str]:
+    """The same of feature maps alone: a pixel passes in a cycle at best."""
     least = [(1, network.scores.name)]
     for stage in network.stages():
         if isinstance(stage.dot, Conv2d):
-            height, width, _ = stage.input_type.shape
+            height, width, _ = stage.dot.window(stage.input_type).input
             least.append((max(height * width, stage.vectors * stage.segments), stage.dot.name))
         for pool in stage.pools_before:
             window = pool.window(network.node(pool.inputs[0]).type)
@@ -173,47 +139,50 @@ def _fastest(network: IntegerNetwork) -> tuple[int, str]:
     return max(least, key=lambda entry: entry[0])
 
 
-def _slowest(network: IntegerNetwork) -> int:
-    return max(stage.vectors * stage.dot.weights.codes.size for stage in network.stages())
+def _least_cycles(search: FoldSearch, start: int, budget: Budget) -> int | None:
+    """The fewest cycles a frame, from `start` up, at which some folding fits; None if none does at any rate."""
+
+    def fits(cycles: int) -> bool:
+        return search.cheapest(cycles, budget, any_will_do=True) is not None
+
+    slowest = max(start, search.slowest)
+    return _first(fits, start, slowest)
 
 
-def _check_luts(network: IntegerNetwork, folding: Folding, board: Board, cycles: int) -> None:
-    assert board.budget is not None
-    needed = estimate_luts(network, folding, board)
-    if needed <= board.budget.lut:
-        return
-    costs = {
-        stage.dot.name: _engine_cost(
-            stage, folding.layers[stage.dot.name].pe, folding.layers[stage.dot.name].simd, board
+def _first(holds: Callable[[int], bool], start: int, last: int) -> int | None:
+    """The first number from `start` to `last` for which `holds`, which holds for all that follow it."""
+    low, step = start, 1
+    while not holds(high := min(low + step - 1, last)):
+        if high == last:
+            return None
+        low, step = high + 1, 2 * step
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _no_room(network: IntegerNetwork, search: FoldSearch, board: Board, cycles: int, budget: Budget) -> HardwareError:
+    """Why nothing fits at that rate: what the cheapest folding would take, its dearest layer, and what would fit."""
+    kbit, price = Device.of(board).block_kbit, Device.of(board).block_price
+    fits = _least_cycles(search, cycles, budget)
+    weights = {s.dot.name: s.dot.weights.codes.size * s.dot.weights.bits / 1024 for s in network.stages()}
+    room = (budget.blocks * kbit * 1024 + budget.tenths // 10 * (1 << Device.of(board).lut_inputs)) / 1024
+    if fits is None and sum(weights.values()) > room:
+        largest = max(weights, key=lambda name: weights[name])
+        return HardwareError(
+            f"the weights take {sum(weights.values()):.0f} kbit, {board.name} has room for {room:.0f}; layer "
+            f"{largest!r} alone takes {weights[largest]:.0f}: take a larger board or a smaller network"
         )
-        for stage in network.stages()
-    }
-    dearest = max(costs, key=lambda name: costs[name])
+    free = search.cheapest(cycles, Budget.of(Device()))
+    assert free is not None  # without limits something always fits
+    areas = estimate_area(network, _folding(network, free, cycles, board), board)
+    total, dearest = sum(areas.values(), Area()), max(areas, key=lambda n: areas[n].tenths + price * areas[n].blocks)
     message = (
-        f"{cycles} cycles a frame need about {needed} LUTs, {board.name} has {board.budget.lut}; layer {dearest!r} "
-        f"alone needs {costs[dearest] // 10}"
+        f"{cycles} cycles a frame need about {total.luts} LUTs and {total.blocks * kbit} kbit of block RAM, "
+        f"{board.name} has {budget.tenths // 10} and {budget.blocks * kbit}; layer {dearest!r} alone needs "
+        f"{areas[dearest].luts} and {areas[dearest].blocks * kbit}"
     )
-    fits, slowest = cycles, _slowest(network)
-    while fits < slowest and estimate_luts(network, _solve(network, fits, board), board) > board.budget.lut:
-        fits = min(2 * fits, slowest)
-    if estimate_luts(network, _solve(network, fits, board), board) > board.budget.lut:
-        raise HardwareError(f"{message}; no folding fits this board, take a larger one")
-    raise HardwareError(f"{message}; {fits} cycles ({board.clock.hz / fits:.0f} frames a second) would fit")
-
-
-def _check_memory(network: IntegerNetwork, folding: Folding, board: Board) -> None:
-    """Weights must fit the block RAM and half of the LUTs taken as ROM."""
-    assert board.budget is not None
-    bits = {}
-    for stage in network.stages():
-        (rows, columns), fold = stage.dot.weights.codes.shape, folding.layers[stage.dot.name]
-        padded = fold.neuron_folds(rows) * fold.pe * fold.synapse_folds(columns, stage.segments) * fold.simd
-        bits[stage.dot.name] = padded * stage.dot.weights.bits
-    rom_bits_per_lut = 1 << (board.family.lut_inputs or 0)
-    room = board.budget.bram_kbit * 1024 + board.budget.lut // 2 * rom_bits_per_lut
-    if sum(bits.values()) > room:
-        largest = max(bits, key=lambda name: bits[name])
-        raise HardwareError(
-            f"the weights take {sum(bits.values()) / 1024:.0f} kbit, {board.name} has room for {room / 1024:.0f}; "
-            f"layer {largest!r} alone takes {bits[largest] / 1024:.0f}: take a larger board or a smaller network"
-        )
+    if fits is None:
+        return HardwareError(f"{message}; no folding fits this board, take a larger one")
+    return HardwareError(f"{message}; {fits} cycles ({board.clock.hz / fits:.0f} frames a second) would fit")

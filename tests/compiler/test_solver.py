@@ -1,4 +1,3 @@
-import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,10 +7,19 @@ from hypothesis import strategies as st
 from random_networks import random_network
 
 from xnorflow.boards.loader import Budget, list_boards, load_board
+from xnorflow.compiler.area import Area
 from xnorflow.compiler.cycles import initiation_interval
-from xnorflow.compiler.folding import Folding, LayerFold, Popcount, check_folding
+from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount, check_folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
-from xnorflow.compiler.solver import default_folding, estimate_luts, fold_for_cycles, fold_for_fps
+from xnorflow.compiler.solver import (
+    _first,
+    default_folding,
+    estimate_area,
+    estimate_luts,
+    fastest_folding,
+    fold_for_cycles,
+    fold_for_fps,
+)
 from xnorflow.errors import HardwareError, UsageError
 
 DIGITS = random_network([64, 128, 128, 10])
@@ -62,24 +70,13 @@ def test_no_pair_of_folds_is_cheaper_than_the_chosen_ones(widths: list[int], cyc
     )
 
 
-def test_a_divisor_may_spare_a_converter() -> None:
-    chosen = fold_for_cycles(DIGITS, 100)
-    assert chosen.layers == {"dense0": LayerFold(4, 22), "dense1": LayerFold(8, 22), "dense2": LayerFold(2, 8)}
-    least = Folding({"dense0": LayerFold(4, 22), "dense1": LayerFold(7, 26), "dense2": LayerFold(2, 7)})
-    assert initiation_interval(DIGITS, least) <= 100
-    assert estimate_luts(DIGITS, chosen) < estimate_luts(DIGITS, least)
-
-
-@pytest.mark.parametrize(
-    ("simd", "converter"),
-    [(2, 0), (4, 4), (1, 2), (3, 2 * (2 + 3))],  # equal; one divides the other; through a common multiple
-)
-def test_estimate_by_hand(simd: int, converter: int) -> None:
-    network = random_network([8, 4, 2])
-    folding = Folding({"dense0": LayerFold(2, 4), "dense1": LayerFold(1, simd)})
-    first = 2.7 * 8 + 2 * 4 * 2 + 2 * 4  # sums up to 8 take 4 bits, accumulated and compared in 2 rows
-    last = 2.7 * simd + 3 + 2 * simd
-    assert estimate_luts(network, folding) == math.ceil(round(first + converter + last, 1))
+def test_a_larger_fold_may_spare_a_converter() -> None:
+    network = random_network([8, 8, 9])
+    chosen = fold_for_cycles(network, 7)
+    least = Folding({"dense0": LayerFold(3, 4), "dense1": LayerFold(3, 4)}, 2)
+    assert max(initiation_interval(network, folding) for folding in (chosen, least)) <= 7
+    assert chosen.layers["dense0"].pe == chosen.layers["dense1"].simd == 4
+    assert estimate_luts(network, chosen) < estimate_luts(network, least)
 
 
 def test_lfc_at_the_published_512_cycles_wastes_next_to_nothing() -> None:
@@ -132,16 +129,20 @@ def test_senseless_cycles() -> None:
 def test_too_fast_for_the_board_says_what_would_fit() -> None:
     board = load_board("pynq-z1")
     with pytest.raises(
-        HardwareError, match=r"16 cycles a frame need about \d+ LUTs, pynq-z1 has 53200; layer 'dense"
+        HardwareError,
+        match=r"16 cycles a frame need about \d+ LUTs and \d+ kbit of block RAM, pynq-z1 has 53200 and 5040; "
+        r"layer 'dense1' alone needs \d+ and \d+; ",
     ) as e:
         fold_for_cycles(LFC, 16, board)
     fits = int(str(e.value).split("; ")[-1].split()[0])
     assert initiation_interval(LFC, fold_for_cycles(LFC, fits, board)) <= fits
+    with pytest.raises(HardwareError, match=f"{fits - 1} cycles a frame need .*; {fits} cycles .* would fit"):
+        fold_for_cycles(LFC, fits - 1, board)
 
 
 def test_too_many_weights_for_the_board() -> None:
     with pytest.raises(
-        HardwareError, match=r"weights take 2851 kbit, icebreaker has room for 161; layer 'dense1' alone"
+        HardwareError, match=r"weights take 2842 kbit, icebreaker has room for 202; layer 'dense1' alone takes 1024"
     ):
         default_folding(LFC, load_board("icebreaker"))
 
@@ -151,6 +152,61 @@ def test_nothing_fits_a_board_without_luts() -> None:
     tiny = replace(board, budget=Budget(lut=20, ff=20, bram_kbit=1000, dsp=0))
     with pytest.raises(HardwareError, match="no folding fits this board"):
         default_folding(DIGITS, tiny)
+
+
+def test_a_board_takes_what_it_has() -> None:
+    board = load_board("icebreaker")
+    folding = fastest_folding(DIGITS, board)
+    assert board.budget is not None
+    area = sum(estimate_area(DIGITS, folding, board).values(), Area())
+    assert (area.luts <= board.budget.lut, area.blocks <= 30) == (True, True)
+    with pytest.raises(HardwareError, match=f"{initiation_interval(DIGITS, folding)} cycles .* would fit"):
+        fold_for_cycles(DIGITS, initiation_interval(DIGITS, folding) - 1, board)
+
+
+def test_fewer_luts_are_slower() -> None:
+    board = load_board("pynq-z1")
+    intervals = []
+    for luts in (1000, 2000, 4000):
+        folding = fastest_folding(DIGITS, board, luts)
+        assert estimate_luts(DIGITS, folding, board) <= luts
+        intervals.append(initiation_interval(DIGITS, folding))
+    assert intervals == sorted(set(intervals), reverse=True)
+
+
+def test_an_asic_needs_a_limit() -> None:
+    board = load_board("asic-generic")
+    with pytest.raises(UsageError, match="asic-generic sets no limit; give a rate or a number of LUTs"):
+        fastest_folding(DIGITS, board)
+    folding = fastest_folding(DIGITS, board, 2000)
+    assert estimate_luts(DIGITS, folding, board) <= 2000
+    assert {fold.memory for fold in folding.layers.values()} == {Memory.AUTO}
+
+
+def test_senseless_luts() -> None:
+    with pytest.raises(UsageError, match="LUTs must be a positive whole number, not 0"):
+        fastest_folding(DIGITS, load_board("pynq-z1"), 0)
+
+
+def test_wider_than_a_memory_word() -> None:
+    with pytest.raises(HardwareError, match="layer 'dense0' takes at least 2 cycles a frame, as wide as memory words"):
+        fold_for_cycles(random_network([300, 300, 3]), 1)
+
+
+@pytest.mark.parametrize("fits_from", [1, 2, 7, 64, 99, 100])
+def test_the_first_that_fits(fits_from: int) -> None:
+    asked: list[int] = []
+
+    def holds(number: int) -> bool:
+        asked.append(number)
+        return number >= fits_from
+
+    assert _first(holds, 1, 100) == fits_from
+    assert len(asked) <= 14
+
+
+def test_nothing_fits() -> None:
+    assert _first(lambda number: False, 3, 100) is None
 
 
 def test_score_lanes_keep_up() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, designs, house, networks, training
+from . import bench, designs, folds, house, networks, training
 
 __all__ = ["app"]
 
@@ -42,6 +42,7 @@ app.command("inspect")(networks.inspect)
 app.command("eval")(networks.evaluate)
 app.command("predict")(networks.predict)
 app.command("boards")(designs.boards)
+app.command("fold")(folds.fold)
 app.command("generate")(designs.generate)
 app.command("simulate")(designs.simulate)
 app.command("report")(designs.report)

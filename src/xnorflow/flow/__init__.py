@@ -9,6 +9,7 @@ report(generated.design.path)
 """
 
 from .designs import DEFAULT_BOARD, Generated, generate, report, simulate
+from .folds import Folded, FoldedLayer, fold
 from .networks import (
     CompiledFile,
     Evaluation,
@@ -25,10 +26,13 @@ __all__ = [
     "DEFAULT_BOARD",
     "CompiledFile",
     "Evaluation",
+    "Folded",
+    "FoldedLayer",
     "Generated",
     "Prediction",
     "compile_run",
     "evaluate",
+    "fold",
     "generate",
     "import_bnn_pynq",
     "inspect_file",

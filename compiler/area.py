@@ -1,0 +1,248 @@
+"""What a folding takes of a device, estimated: look-up tables and block RAMs of engines, converters and line buffers.
+
+Good for choosing between foldings; synthesis measures. Costs of LUTs are whole tenths of a LUT, so that sums are exact.
+Functions of PE and SIMD take arrays and give arrays: a search prices all folds of a layer at once. Ports, score unit
+and pools are not counted: they hardly depend on the folding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..boards.loader import Board, Family
+from .folding import Folding, Memory
+from .ir import Conv2d, IntegerNetwork, Stage, Threshold
+
+__all__ = ["WORD_BITS_MOST", "Area", "Device", "Joint", "joints", "layer_areas", "price_folds"]
+
+Integers = NDArray[np.int64]
+Shape = tuple[Integers, Integers]  # of memories: width and depth
+
+WORD_BITS_MOST = 1 << 16
+"""Weights of one cycle: the widest memory word that hardware is generated for."""
+
+# Tenths of a LUT per weight-plane bit handled a cycle (XNOR + popcount), measured by Yosys on 64 to 256 bits.
+_LUT6_TENTHS, _LUT4_TENTHS = 14, 27
+
+_KBIT_18 = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+_KBIT_4 = ((16, 256), (8, 512), (4, 1024), (2, 2048))
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Look-up tables in tenths, block RAMs, and the bits that lie in memories, padding included."""
+
+    tenths: int = 0
+    blocks: int = 0
+    memory_bits: int = 0
+
+    @property
+    def luts(self) -> int:
+        """Look-up tables, rounded up."""
+        return -(-self.tenths // 10)
+
+    def __add__(self, other: "Area") -> "Area":
+        return Area(self.tenths + other.tenths, self.blocks + other.blocks, self.memory_bits + other.memory_bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What matters of a board: LUT size, how many LUTs (None: no limit) and block RAMs there are.
+
+    A block RAM is the smallest that the family has: half of a RAMB36 (36 x 512 bits and narrower), a DP16KD or a BSRAM
+    of 18 kbit, an iCE40 EBR of 4 kbit (16 x 256 and narrower). Without a budget memories cost nothing: nobody knows
+    what an ASIC takes.
+    """
+
+    lut_inputs: int = 4
+    luts: int | None = None
+    blocks: int = 0
+    block_kbit: int = 18
+
+    @classmethod
+    def of(cls, board: Board | None) -> "Device":
+        """The device on a board; one without limits if there is none."""
+        if board is None:
+            return cls()
+        kbit, inputs = 4 if board.family is Family.ICE40 else 18, board.family.lut_inputs or 4
+        if board.budget is None:
+            return cls(inputs, None, 0, kbit)
+        return cls(inputs, board.budget.lut, board.budget.bram_kbit // kbit, kbit)
+
+    @property
+    def tenths_per_bit(self) -> int:
+        """Tenths of a LUT per weight bit handled a cycle."""
+        return _LUT6_TENTHS if self.lut_inputs == 6 else _LUT4_TENTHS
+
+    @property
+    def block_price(self) -> int:
+        """Tenths of a LUT that a block RAM is worth: the device has so many for each."""
+        return 10 * self.luts // self.blocks if self.luts is not None and self.blocks else 0
+
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """Kinds of memory to choose from."""
+        if self.luts is None:
+            return (Memory.AUTO,)
+        return (Memory.BLOCK, Memory.LUT) if self.blocks else (Memory.LUT,)
+
+    def in_blocks(self, shape: Shape) -> Integers:
+        """Block RAMs of memories; words of a memory of one word are constants."""
+        width, depth = shape
+        shapes = _KBIT_4 if self.block_kbit == 4 else _KBIT_18
+        blocks = np.min([-(-width // w) * -(-depth // d) for w, d in shapes], axis=0)
+        return np.where(depth > 1, blocks, 0).astype(np.int64)
+
+    def in_luts(self, shape: Shape) -> Integers:
+        """Tenths of a LUT of read-only memories: leaves and multiplexers; no more columns than there are different."""
+        width, depth = shape
+        leaves = -(-depth // (1 << self.lut_inputs))
+        multiplexers = -(-(leaves - 1) // 3) if self.lut_inputs == 6 else leaves - 1
+        columns = np.minimum(width, 1 << np.minimum(depth, 32))
+        return np.where(depth > 1, 10 * columns * (leaves + multiplexers), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Between two engines: codes of `bits` bits, at most `senders` sent and `takers` taken in a beat.
+
+    relay: the pixel's size where a dense layer takes a map as one frame; what does not divide it goes through beats
+    of whole pixels.
+    """
+
+    bits: int
+    senders: int
+    takers: int
+    relay: int | None = None
+
+    def tenths(self, sent: Integers, taken: int) -> Integers:
+        """Tenths of a LUT of the converters from beats of `sent` elements to beats of `taken`."""
+        direct = _converter(sent, np.int64(taken), self.bits)
+        if self.relay is None:
+            return direct
+        size = np.int64(self.relay)
+        relayed = _converter(sent, size, self.bits) + _converter(size, np.int64(taken), self.bits)
+        return np.where(size % sent == 0, direct, relayed)
+
+    def most_dearer(self, beat: Integers, other: Integers) -> Integers:
+        """Tenths of a LUT that beats of `beat` elements on one side can cost more than of `other`, whatever the other
+        side's are: a converter takes 2 (a + b) elements at most, and max(a, b) at least unless a = b."""
+        most = max(self.senders, self.takers)
+        if self.relay is not None:
+            return 20 * self.bits * (beat + 2 * self.relay + most)
+        return 10 * self.bits * (2 * beat + np.maximum(most, 2 * other))
+
+
+def joints(stages: Sequence[Stage]) -> tuple[Joint, ...]:
+    """What lies in front of each engine but the first."""
+    result = []
+    for before, stage in zip(stages, stages[1:], strict=False):
+        rows, columns = before.dot.weights.codes.shape[0], stage.dot.weights.codes.shape[1]
+        relay = rows if not isinstance(stage.dot, Conv2d) and _pixels(stage) > 1 else None
+        result.append(Joint(stage.input_type.bits, rows, columns // stage.segments, relay))
+    return tuple(result)
+
+
+def price_folds(
+    stage: Stage, pe: Integers, simd: Integers, memory: Memory, device: Device, *, first: bool
+) -> tuple[Integers, Integers]:
+    """Tenths of a LUT and block RAMs of an engine, its memories and its line buffer, for many folds (F,).
+
+    first: the engine reads the input port, whose beats are whole pixels where SIMD does not divide a pixel.
+    """
+    tenths, blocks = _engine(stage, pe, simd, device), np.zeros_like(pe)
+    if first and len(stage.input_type.shape) == 3 and _as_map(stage):
+        pixel = np.int64(stage.input_type.shape[-1])
+        tenths = tenths + np.where(pixel % simd == 0, 0, _converter(pixel, simd, stage.input_type.bits))
+    if device.luts is None:
+        return tenths, blocks
+    for shape in _read_only(stage, pe, simd):
+        in_blocks, in_luts = device.in_blocks(shape), device.in_luts(shape)
+        cheaper = in_blocks * device.block_price < in_luts if device.blocks else np.zeros_like(pe, dtype=np.bool_)
+        block = cheaper if memory is Memory.AUTO else np.full_like(cheaper, memory is Memory.BLOCK)
+        tenths, blocks = tenths + np.where(block, 0, in_luts), blocks + np.where(block, in_blocks, 0)
+    for shape in _line_buffer(stage, simd):
+        if device.blocks:
+            blocks = blocks + device.in_blocks(shape)
+        else:
+            tenths = tenths + 2 * device.in_luts(shape)
+    return tenths, blocks
+
+
+def layer_areas(network: IntegerNetwork, folding: Folding, device: Device) -> dict[str, Area]:
+    """The area of each engine by its dot product's name, the converters in front of it included."""
+    areas, stages = {}, list(network.stages())
+    between = (None, *joints(stages))
+    for index, (stage, joint) in enumerate(zip(stages, between, strict=True)):
+        fold = folding.layers[stage.dot.name]
+        pe, simd = np.array([fold.pe], dtype=np.int64), np.array([fold.simd], dtype=np.int64)
+        tenths, blocks = price_folds(stage, pe, simd, fold.memory, device, first=index == 0)
+        if joint is not None:
+            sent = folding.layers[stages[index - 1].dot.name].pe
+            tenths = tenths + joint.tenths(np.array([sent], dtype=np.int64), fold.simd)
+        shapes = (*_read_only(stage, pe, simd), *_line_buffer(stage, simd))
+        areas[stage.dot.name] = Area(int(tenths[0]), int(blocks[0]), sum(int((w * d)[0]) for w, d in shapes))
+    return areas
+
+
+def _converter(sent: Integers | np.int64, taken: Integers | np.int64, bits: int) -> Integers:
+    """A shift register as long as the wider beat, or as both twice where neither divides the other."""
+    wide, narrow = np.maximum(sent, taken), np.minimum(sent, taken)
+    length = np.where(wide % narrow == 0, wide, 2 * (sent + taken))
+    return np.asarray(np.where(sent == taken, 0, 10 * bits * length), dtype=np.int64)
+
+
+def _engine(stage: Stage, pe: Integers, simd: Integers, device: Device) -> Integers:
+    """XNOR and popcount; an adder and the comparators of each row; the input banks."""
+    weights, bits = stage.dot.weights, stage.input_type.bits
+    gates = pe * simd * (weights.bits * bits * device.tenths_per_bit)
+    thresholds = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
+    comparators = -(-thresholds // _synapse_folds(stage, simd)) if thresholds > 1 else 0
+    return gates + 10 * pe * _count_bits(stage) * (1 + comparators) + 20 * simd * bits
+
+
+def _read_only(stage: Stage, pe: Integers, simd: Integers) -> list[Shape]:
+    """Width and depth of the memories of weights and thresholds."""
+    nf, sf = _neuron_folds(stage, pe), _synapse_folds(stage, simd)
+    shapes: list[Shape] = [(pe * simd * stage.dot.weights.bits, nf * sf)]
+    if isinstance(stage.sink, Threshold):
+        thresholds, bits = stage.sink.type.max_code, _count_bits(stage)
+        at_once = -(-thresholds // sf)
+        shapes.append((pe * at_once * (bits + (thresholds == 1)), nf * -(-thresholds // at_once)))
+    return shapes
+
+
+def _line_buffer(stage: Stage, simd: Integers) -> list[Shape]:
+    """Width and depth of a convolution's line buffer: the rows of a window, and those that come in for the next."""
+    if not isinstance(stage.dot, Conv2d):
+        return []
+    window = stage.dot.window(stage.input_type)
+    height, width, channels = window.input
+    pixels = min(window.span[0] + window.stride[0], 2 * height) * width
+    return [(simd * stage.input_type.bits, pixels * -(-channels // simd))]
+
+
+def _count_bits(stage: Stage) -> int:
+    weights = stage.dot.weights
+    return int(weights.codes.shape[1] * weights.type.max_code * stage.input_type.max_code).bit_length()
+
+
+def _neuron_folds(stage: Stage, pe: Integers) -> Integers:
+    rows: int = stage.dot.weights.codes.shape[0]
+    return -(-rows // pe)
+
+
+def _synapse_folds(stage: Stage, simd: Integers) -> Integers:
+    columns: int = stage.dot.weights.codes.shape[1]
+    return stage.segments * -(-(columns // stage.segments) // simd)
+
+
+def _as_map(stage: Stage) -> bool:
+    return isinstance(stage.dot, Conv2d) or bool(stage.pools_before)
+
+
+def _pixels(stage: Stage) -> int:
+    """Pixels of the map that a stage reads."""
+    return int(np.prod(stage.input_type.shape[:-1]))

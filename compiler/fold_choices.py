@@ -1,0 +1,114 @@
+"""The folds that a search chooses from: every PE x SIMD x kind of memory of a layer, priced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import HardwareError
+from .area import WORD_BITS_MOST, Device, Joint, price_folds
+from .ir import Conv2d, IntegerNetwork, MaxPool, Stage
+
+__all__ = ["NEVER", "Folds", "all_folds", "undominated"]
+
+Integers = NDArray[np.int64]
+
+NEVER = 1 << 50
+"""Tenths of a LUT: more than anything costs, and sums of it fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Folds of one layer, sorted by PE, as arrays (F,); memory: the index of a kind. cycles: of the slowest of engine,
+    window and pools behind the engine."""
+
+    pe: Integers
+    simd: Integers
+    memory: Integers
+    tenths: Integers
+    blocks: Integers
+    cycles: Integers
+
+    def where(self, chosen: NDArray[np.bool_ | np.int64]) -> "Folds":
+        """Those chosen, by a mask or by indices."""
+        return Folds(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def least(self, values: Integers, senders: int) -> Integers:
+        """The least of `values` (F, W) for each PE: (senders + 1, W)."""
+        result = np.full((senders + 1, values.shape[1]), NEVER, dtype=np.int64)
+        if len(self.pe):
+            starts = np.flatnonzero(np.diff(self.pe, prepend=-1))
+            result[self.pe[starts]] = np.minimum.reduceat(values, starts, axis=0)
+        return result
+
+
+def all_folds(
+    network: IntegerNetwork, stage: Stage, behind: Sequence[MaxPool], device: Device, *, first: bool
+) -> Folds:
+    """Every fold of a layer that can be generated, PE up to its rows, SIMD up to its columns or channels."""
+    rows, columns = stage.dot.weights.codes.shape
+    segment = columns // stage.segments
+    widest = [min(segment, WORD_BITS_MOST // (pe * stage.dot.weights.bits)) for pe in range(1, rows + 1)]
+    pe = np.repeat(np.arange(1, rows + 1), widest)
+    simd = np.concatenate([np.arange(1, most + 1) for most in widest])
+    if not len(pe):
+        raise HardwareError(f"layer {stage.dot.name!r}: weights of {stage.dot.weights.bits} bits are too wide")
+    cycles = _cycles(network, stage, behind, pe, simd, first=first)
+    priced = [price_folds(stage, pe, simd, memory, device, first=first) for memory in device.memories]
+    kinds = len(priced)
+    tenths, blocks = (np.stack(amounts, axis=1).ravel() for amounts in zip(*priced, strict=True))
+    pe, simd, cycles = np.repeat(pe, kinds), np.repeat(simd, kinds), np.repeat(cycles, kinds)
+    return Folds(pe, simd, np.arange(len(pe)) % kinds, tenths, blocks, cycles)
+
+
+def undominated(folds: Folds, before: Joint | None, behind: Joint | None) -> Folds:
+    """Without folds that another, with the same PE or the same SIMD, can take the place of in every folding.
+
+    It has no more block RAMs, and fewer LUTs by at least what the converter on the side that changes could cost more.
+    """
+    for memory in np.unique(folds.memory):
+        folds = _undominated(folds, int(memory), folds.pe, folds.simd, before)
+        folds = _undominated(folds, int(memory), folds.simd, folds.pe, behind)
+    return folds
+
+
+def _undominated(folds: Folds, memory: int, same: Integers, changed: Integers, joint: Joint | None) -> Folds:
+    """Compared with the fold of that memory that has the least of `changed` among those with the `same`."""
+    rivals = np.flatnonzero(folds.memory == memory)
+    rivals = rivals[np.lexsort((changed[rivals], same[rivals]))]
+    rivals = rivals[np.diff(same[rivals], prepend=0) > 0]
+    table = np.full(int(same.max(initial=0)) + 1, -1, dtype=np.int64)
+    table[same[rivals]] = rivals
+    rival = table[same]
+    dearer = np.zeros_like(changed) if joint is None else joint.most_dearer(changed[rival], changed)
+    beaten = (folds.tenths[rival] + dearer <= folds.tenths) & (folds.blocks[rival] <= folds.blocks)
+    return folds.where((rival < 0) | (rival == np.arange(len(rival))) | (changed[rival] > changed) | ~beaten)
+
+
+def _cycles(
+    network: IntegerNetwork,
+    stage: Stage,
+    behind: Sequence[MaxPool],
+    pe: Integers,
+    simd: Integers,
+    *,
+    first: bool,
+) -> Integers:
+    """Cycles a frame of what a fold decides alone: engine, window, pools behind (and those in front of the first)."""
+    rows, columns = stage.dot.weights.type.shape
+    segment = columns // stage.segments
+    cycles = stage.vectors * -(-rows // pe) * stage.segments * -(-segment // simd)
+    if isinstance(stage.dot, Conv2d):
+        height, width, _ = stage.dot.window(stage.input_type).input
+        cycles = np.maximum(cycles, height * width * -(-segment // simd))
+    passed = [(pool, pe) for pool in behind]
+    if first and stage.pools_before:
+        channels = stage.input_type.shape[-1]
+        passed += [(pool, np.where(channels % simd == 0, simd, channels)) for pool in stage.pools_before]
+    for pool, lanes in passed:
+        window = pool.window(network.node(pool.inputs[0]).type)
+        height, width, channels = window.input
+        taps = window.positions * int(np.prod(window.kernel)) if window.overlaps else 0
+        cycles = np.maximum(cycles, max(height * width, taps) * -(-channels // lanes))
+    return cycles

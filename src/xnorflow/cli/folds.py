@@ -1,0 +1,71 @@
+"""The command that folds a network onto a board."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Json
+from .output import log, print_json, print_lines, print_table
+
+__all__ = ["fold"]
+
+
+def fold(
+    file: Annotated[Path, typer.Argument(help="Network file (.safetensors).", metavar="FILE", show_default=False)],
+    board: Annotated[str, typer.Option(help="Known board, or a YAML file.", metavar="NAME|FILE.yaml")] = "pynq-z1",
+    fps: Annotated[float | None, typer.Option(help="At least so many frames a second.", metavar="N")] = None,
+    cycles: Annotated[int | None, typer.Option(help="At most so many cycles a frame.", metavar="N")] = None,
+    max_luts: Annotated[
+        int | None, typer.Option(help="As fast as so many LUTs allow. (default: all that the board has)", metavar="N")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the folding to this file, for `generate`.", metavar="FILE.yaml")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find PE, SIMD and memory of each layer: the least area for a rate, or the highest rate that fits."""
+    from .. import flow
+
+    folded = flow.fold(file, board=board, fps=fps, cycles=cycles, max_luts=max_luts, out=out)
+    if as_json:
+        print_json(folded)
+        return
+    columns = (
+        "layer",
+        "memory",
+        "PE",
+        "SIMD",
+        "NF",
+        "SF",
+        "cycles",
+        "busy",
+        "padding",
+        "LUTs",
+        "kbit",
+        "BRAM kbit",
+        "",
+    )
+    rows: list[tuple[object, ...]] = [
+        (
+            *(layer.layer, layer.memory, layer.pe, layer.simd, layer.neuron_folds, layer.synapse_folds),
+            *(f"{layer.cycles:,}", f"{layer.share:.0%}", f"{layer.waste:.1%}"),
+            *(f"{layer.luts:,}", f"{layer.memory_kbit:,.1f}", f"{layer.block_kbit:,}"),
+            "slowest" if layer.bottleneck else "",
+        )
+        for layer in folded.layers
+    ]
+    total = (f"{folded.luts:,}", f"{folded.memory_kbit:,.1f}", f"{folded.block_kbit:,}")
+    print_table(columns, [*rows, ("total", *[""] * 5, f"{folded.cycles:,}", "", "", *total, "")], left=2)
+    for warning in folded.warnings:
+        log(f"warning: {warning}")
+    room = "no limits"
+    if folded.luts_available is not None and folded.block_kbit_available is not None:
+        room = f"{folded.luts_available:,} LUTs and {folded.block_kbit_available:,} kbit of block RAM"
+    print_lines(
+        f"one frame every {folded.cycles:,} cycles, {folded.frames_per_second:,.0f} a second; "
+        f"slowest: {', '.join(folded.slowest)}",
+        f"about {folded.luts:,} LUTs and {folded.block_kbit:,} kbit of block RAM; {folded.board} has {room}",
+    )
+    if folded.path is not None:
+        print_lines(str(folded.path))
