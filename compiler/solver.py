@@ -23,12 +23,12 @@ __all__ = [
     "fold_for_fps",
 ]
 
-_DEFAULT_SHARE = 8  # the default folding takes an eighth of a board's LUTs: small enough to build in seconds
+_DEFAULT_SHARE = 10  # the default folding takes a tenth of a board's LUTs: small enough to build in seconds
 _LUTS_WITHOUT_BUDGET = 50_000  # a board without a budget (ASIC) is folded as if it had that many
 
 
 def default_folding(network: IntegerNetwork, board: Board | None = None) -> Folding:
-    """A modest folding for the board (the default board if None): the fastest within an eighth of its LUTs.
+    """A modest folding for the board (the default board if None): the fastest within a tenth of its LUTs.
 
     Cycles a frame are a power of two. HardwareError if even the slowest does not fit the board.
     """
