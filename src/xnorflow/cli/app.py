@@ -11,7 +11,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="xnorflow",
-    help="From a PyTorch network with 1-bit weights to a streaming accelerator in Verilog, proved bit for bit.",
+    help="From a PyTorch network with 1- to 8-bit weights to a streaming accelerator in Verilog, proved bit for bit.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
