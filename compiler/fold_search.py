@@ -128,6 +128,12 @@ class FoldSearch:
         least = [(int(f.cycles.min()), stage.dot.name) for f, stage in zip(self.folds, self._stages, strict=True)]
         return max(least, key=lambda entry: entry[0])
 
+    @cached_property
+    def rates(self) -> Integers:
+        """All numbers of cycles a frame that foldings come to, rising."""
+        every = np.unique(np.concatenate([np.unique(folds.cycles) for folds in self.folds]))
+        return every[every >= self.fastest[0]]
+
     @property
     def slowest(self) -> int:
         """Cycles a frame that every folding meets."""

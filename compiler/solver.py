@@ -5,7 +5,7 @@ The cost is an estimate (`compiler/area.py`), good for choosing between foldings
 """
 
 import math
-from collections.abc import Callable
+from bisect import bisect_left
 
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
 from ..errors import HardwareError, UsageError
@@ -145,21 +145,9 @@ def _least_cycles(search: FoldSearch, start: int, budget: Budget) -> int | None:
     def fits(cycles: int) -> bool:
         return search.cheapest(cycles, budget, any_will_do=True) is not None
 
-    slowest = max(start, search.slowest)
-    return _first(fits, start, slowest)
-
-
-def _first(holds: Callable[[int], bool], start: int, last: int) -> int | None:
-    """The first number from `start` to `last` for which `holds`, which holds for all that follow it."""
-    low, step = start, 1
-    while not holds(high := min(low + step - 1, last)):
-        if high == last:
-            return None
-        low, step = high + 1, 2 * step
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
+    rates = search.rates[search.rates >= start].tolist()
+    position = bisect_left(rates, True, key=fits)  # what fits at one rate fits at every slower one
+    return rates[position] if position < len(rates) else None
 
 
 def _no_room(network: IntegerNetwork, search: FoldSearch, board: Board, cycles: int, budget: Budget) -> HardwareError:

@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from random_conv_networks import Conv, random_conv_network
 from random_networks import random_network
 
@@ -123,3 +125,16 @@ def test_no_budget_no_price() -> None:
     folding = Folding({"dense0": LayerFold(4, 8), "dense1": LayerFold(1, 4)})
     assert estimate_area(network, folding, load_board("asic-generic")) == estimate_area(network, folding)
     assert all(area.blocks == 0 for area in estimate_area(network, folding).values())
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([None, 6, 12]), st.data())
+@settings(max_examples=100, deadline=None)
+def test_how_much_dearer_a_beat_can_be(senders: int, takers: int, relay: int | None, data: st.DataObject) -> None:
+    joint = Joint(2, relay or senders, takers, relay)
+    on_left, on_right = np.arange(1, joint.senders + 1), range(1, takers + 1)
+    table = np.stack([joint.tenths(on_left, taken) for taken in on_right], axis=1)
+    for costs in (table, table.T):
+        beat, other = (data.draw(st.integers(1, len(costs))) for _ in range(2))
+        bound = int(joint.most_dearer(np.array([beat]), np.array([other]))[0])
+        dearer = costs[beat - 1] - costs[other - 1]
+        assert dearer.max() <= bound

@@ -60,7 +60,7 @@ def every_folding(network: IntegerNetwork, device: Device) -> list[tuple[LayerFo
 
 
 @given(network=small_networks(), device=devices, data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_nothing_that_fits_is_cheaper(network: IntegerNetwork, device: Device, data: st.DataObject) -> None:
     search = FoldSearch(network, device)
     cycles = data.draw(st.integers(search.fastest[0], search.slowest))

@@ -12,7 +12,6 @@ from xnorflow.compiler.cycles import initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount, check_folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
 from xnorflow.compiler.solver import (
-    _first,
     default_folding,
     estimate_area,
     estimate_luts,
@@ -191,22 +190,6 @@ def test_senseless_luts() -> None:
 def test_wider_than_a_memory_word() -> None:
     with pytest.raises(HardwareError, match="layer 'dense0' takes at least 2 cycles a frame, as wide as memory words"):
         fold_for_cycles(random_network([300, 300, 3]), 1)
-
-
-@pytest.mark.parametrize("fits_from", [1, 2, 7, 64, 99, 100])
-def test_the_first_that_fits(fits_from: int) -> None:
-    asked: list[int] = []
-
-    def holds(number: int) -> bool:
-        asked.append(number)
-        return number >= fits_from
-
-    assert _first(holds, 1, 100) == fits_from
-    assert len(asked) <= 14
-
-
-def test_nothing_fits() -> None:
-    assert _first(lambda number: False, 3, 100) is None
 
 
 def test_score_lanes_keep_up() -> None:
