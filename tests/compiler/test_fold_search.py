@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,10 +10,10 @@ from random_conv_networks import Conv, random_conv_network
 from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
-from xnorflow.compiler.area import Area, Device, layer_areas
+from xnorflow.compiler.area import Area, Device, Joint, layer_areas
 from xnorflow.compiler.cycles import initiation_interval
-from xnorflow.compiler.fold_choices import undominated
-from xnorflow.compiler.fold_search import Budget, FoldSearch
+from xnorflow.compiler.fold_choices import NEVER, undominated
+from xnorflow.compiler.fold_search import Budget, FoldSearch, _Step
 from xnorflow.compiler.folding import Folding, LayerFold, check_folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
 
@@ -143,3 +144,24 @@ def test_few_folds_of_a_layer_are_looked_at() -> None:
     assert len(middle.pe) == 2 * 256 * 256
     slow = middle.where(middle.cycles <= 1024)
     assert 0 < len(undominated(slow, search.joints[0], search.joints[1]).pe) < len(slow.pe) // 10
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([None, 6, 12]), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_a_step_is_the_least_over_all_pairs(senders: int, takers: int, relay: int | None, seed: int) -> None:
+    joint = Joint(2, relay or senders, takers, relay)
+    rng, step = np.random.default_rng(seed), _Step(joint)
+    beats = np.arange(1, joint.senders + 1)
+    table = np.stack([joint.tenths(beats, taken) for taken in range(1, takers + 1)], axis=1)
+    ahead, back = (rng.integers(0, 500, (count + 1, 2)) for count in (joint.senders, takers))
+    ahead[0] = back[0] = NEVER  # no beat has 0 elements
+    assert step.ahead(ahead)[1:].tolist() == (ahead[1:, None] + table[:, :, None]).min(axis=0).tolist()
+    assert step.back(back)[1:].tolist() == (back[None, 1:] + table[:, :, None]).min(axis=1).tolist()
+
+
+def test_where_a_budget_binds_a_block_ram_is_still_worth_its_luts() -> None:
+    network, device = random_network([30, 20, 12, 4]), Device(6, 2000, 8)
+    folds = FoldSearch(network, device).cheapest(100, Budget(600, 8))
+    assert folds is not None
+    area = cost(network, folds, device)
+    assert (area.tenths, area.blocks) == (520, 4)  # a fifth block RAM would spare a LUT
