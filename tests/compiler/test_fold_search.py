@@ -165,3 +165,11 @@ def test_where_a_budget_binds_a_block_ram_is_still_worth_its_luts() -> None:
     assert folds is not None
     area = cost(network, folds, device)
     assert (area.tenths, area.blocks) == (520, 4)  # a fifth block RAM would spare a LUT
+
+
+def test_a_pool_whose_windows_overlap_wants_more_rows() -> None:
+    network = random_conv_network((6, 6, 2), [Conv(4, (1, 1), pool_codes=((3, 3), (1, 1)))], (3,))
+    folds = FoldSearch(network, Device()).cheapest(150, Budget.of(Device()))
+    assert folds is not None
+    assert folds[0].pe == 4  # one row would do for the engine, in 144 cycles; the pool passes 144 pixels
+    assert initiation_interval(network, folding_of(network, folds)) <= 150
