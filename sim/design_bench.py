@@ -15,13 +15,13 @@ from .vectors import write_vectors
 
 __all__ = ["write_bench"]
 
-_IMAGES = 16
+_IMAGES = 128  # random codes: with few of them a shifted threshold may go unseen
 
 
 def write_bench(design_dir: Path, *, raw_images: NDArray[np.generic] | None = None) -> Path:
     """Write DESIGN/bench (replaced in one step): bench.sv, main.cpp, Makefile and vectors. Returns the folder.
 
-    raw_images: samples (B, *input shape) for the vectors; by default 16 frames of random codes, always the same.
+    raw_images: samples (B, *input shape) for the vectors; by default 128 frames of random codes, always the same.
     The same input gives the same bytes. Raises UsageError if `design_dir` is no design, DataError for samples of
     another shape.
     """

@@ -31,13 +31,13 @@ def test_runs_alone_and_fails_on_a_changed_weight(design: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     verdicts = [line for line in run.stdout.splitlines() if "images" in line]
     assert [verdict.partition(" cycles")[0].rpartition(",")[0] for verdict in verdicts] == [
-        "PASS: 16 images, 0 mismatches"
+        "PASS: 128 images, 0 mismatches"
     ] * 2
     assert verdicts[0] != verdicts[1]  # stalls take time
     weights = design / "rtl" / "dense2_weights.hex"
     weights.write_text(weights.read_text().translate(str.maketrans("01", "10")))
     run = make(bench)
-    assert run.returncode != 0 and "FAIL: 16 images, " in run.stdout
+    assert run.returncode != 0 and "FAIL: 128 images, " in run.stdout
 
 
 def test_same_bytes(design: Path) -> None:
