@@ -1,30 +1,27 @@
-"""The integer network: a small graph of frozen nodes, every number in it an integer.
+"""The integer network: a graph of frozen nodes, every number in it an integer.
 
-A tensor of *codes* (what travels on a stream) has a `CodeType`; a tensor of *accumulators* (what a dot product
-yields) has an `AccType`. Codes stand for integers by their encoding:
-
-- bipolar, n bits: code q stands for the odd integer 2q - (2^n - 1); with n = 1 that is -1 or +1
-- unsigned, n bits: code q stands for q
-
-A dot product is `acc[n] = sum_k value(w[n, k]) * value(x[k])`, exact. Feature maps are (H, W, C), channel last; the
-last axis is the neuron's or channel's, and every per-neuron constant goes along it. This module imports NumPy alone.
+A node reads the nodes named in its `inputs` and may be read by several. A dot product is
+`acc[n] = sum_k value(w[n, k]) * value(x[k])`, exact. Feature maps are (H, W, C), channel last; the last axis is the
+neuron's or channel's, and every per-neuron constant goes along it. This module imports NumPy alone.
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from .geometry import Window
+from .types import AccType, Codes, CodeType, Encoding, InputTransform, Integers, Weights
 
 __all__ = [
     "AccType",
+    "Add",
     "CodeType",
+    "Concat",
     "Conv2d",
     "Dense",
     "Encoding",
@@ -33,108 +30,14 @@ __all__ = [
     "IntegerNetwork",
     "MaxPool",
     "Node",
+    "Requantize",
     "Scores",
     "Stage",
+    "SumPool",
     "Threshold",
     "Weights",
+    "map_shape",
 ]
-
-Codes = NDArray[np.uint8]
-Integers = NDArray[np.int64]
-
-
-class Encoding(StrEnum):
-    """Which integer a code stands for."""
-
-    BIPOLAR = "bipolar"
-    UNSIGNED = "unsigned"
-
-
-@dataclass(frozen=True, slots=True)
-class CodeType:
-    """The type of a tensor of codes: shape without the batch axis, code width in bits (1 to 8), encoding."""
-
-    shape: tuple[int, ...]
-    bits: int
-    encoding: Encoding
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape))
-
-    @property
-    def max_code(self) -> int:
-        """The largest code, 2^bits - 1; also the number of thresholds that yield such codes."""
-        return (1 << self.bits) - 1
-
-    @property
-    def lo(self) -> int:
-        """The least integer a code can stand for."""
-        return -self.max_code if self.encoding is Encoding.BIPOLAR else 0
-
-    @property
-    def hi(self) -> int:
-        """The largest integer a code can stand for."""
-        return self.max_code
-
-    def values(self, codes: NDArray[np.integer]) -> Integers:
-        """The integers that `codes` (any shape) stand for, as int64."""
-        wide = codes.astype(np.int64)
-        return 2 * wide - self.max_code if self.encoding is Encoding.BIPOLAR else wide
-
-
-@dataclass(frozen=True, slots=True)
-class AccType:
-    """The type of a tensor of accumulators or scores: shape without the batch axis, inclusive range."""
-
-    shape: tuple[int, ...]
-    lo: int
-    hi: int
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape))
-
-
-@dataclass(frozen=True, slots=True)
-class InputTransform:
-    """How a raw sample becomes input codes: uniform quantization of [lo, hi] with 2^bits levels.
-
-    code = clip(floor((x - lo) * (2^bits - 1) / (hi - lo) + 0.5), 0, 2^bits - 1), evaluated in float64 from left to
-    right, so that NumPy and torch give the same codes. One bit is a threshold at (lo + hi) / 2, inclusive; eight
-    bits on [0, 255] is the pixel itself.
-    """
-
-    lo: float
-    hi: float
-
-    def codes(self, raw: NDArray[np.generic], bits: int) -> Codes:
-        """Codes of the raw samples (any shape and real dtype), uint8 of the same shape; DataError if one is NaN."""
-        levels = (1 << bits) - 1
-        scaled = (raw.astype(np.float64) - self.lo) * levels / (self.hi - self.lo) + 0.5
-        if raw.dtype.kind == "f" and np.isnan(scaled).any():
-            raise DataError("a raw sample holds NaN, which has no code")
-        return np.clip(np.floor(scaled), 0, levels).astype(np.uint8)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Weights:
-    """A weight matrix as codes: uint8 (N, K), code width in bits, encoding."""
-
-    codes: Codes
-    bits: int
-    encoding: Encoding
-
-    @property
-    def type(self) -> CodeType:
-        """The codes' type, shape included."""
-        return CodeType(tuple(self.codes.shape), self.bits, self.encoding)
-
-    def values(self) -> Integers:
-        """The integers the weights stand for, int64 (N, K)."""
-        return self.type.values(self.codes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,9 +72,10 @@ class Dense(Node):
 class Conv2d(Node):
     """2-D correlation: (H, W, C) codes to (H', W', N) accumulators, a dot product at each position of a window.
 
-    weights: (N, kh * kw * C), columns in the order (ky, kx, c). kernel, stride, padding, dilation: as of
+    weights: (N, kh * kw * C / groups), columns in the order (ky, kx, c). kernel, stride, padding, dilation: as of
     `geometry.Window`. pad_code: the code that stands outside the map, None without padding; bipolar codes have no
-    zero, so that training says which of them it is.
+    zero, so that training says which of them it is. groups: neurons n with the same n * groups // N see the channels c
+    with that c * groups // C alone; C groups make a depthwise convolution.
     """
 
     kind: ClassVar[str] = "conv2d"
@@ -182,6 +86,7 @@ class Conv2d(Node):
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     pad_code: int | None = None
+    groups: int = 1
 
     def window(self, source: CodeType | AccType) -> Window:
         """The window on an input of that type; UsageError if it does not fit."""
@@ -205,6 +110,40 @@ class MaxPool(Node):
         return Window(map_shape(source, self.name), self.kernel, self.stride)
 
 
+@dataclass(frozen=True, eq=False)
+class SumPool(Node):
+    """Channel by channel the sum of the values in a window of codes, without padding: an average without its divisor,
+    which belongs to what follows. A kernel as large as the map makes it global."""
+
+    kind: ClassVar[str] = "sumpool"
+    type: AccType
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+    def window(self, source: CodeType | AccType) -> Window:
+        """The window on an input of that type; UsageError if it does not fit."""
+        return Window(map_shape(source, self.name), self.kernel, self.stride)
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Node):
+    """Element by element the sum of the values of two or more tensors of codes of one shape: a residual connection.
+
+    The values are on one grid, which training arranges: one step of each operand is worth the same.
+    """
+
+    kind: ClassVar[str] = "add"
+    type: AccType
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Node):
+    """Two or more tensors of codes of the same bits and encoding, one behind the other along the last axis."""
+
+    kind: ClassVar[str] = "concat"
+    type: CodeType
+
+
 def map_shape(kind: CodeType | AccType, name: str) -> tuple[int, int, int]:
     """The (H, W, C) of a feature map, (H, W) having one channel; UsageError naming the reader if it is none."""
     if len(kind.shape) == 2:
@@ -217,7 +156,8 @@ def map_shape(kind: CodeType | AccType, name: str) -> tuple[int, int, int]:
 
 @dataclass(frozen=True, eq=False)
 class Threshold(Node):
-    """Accumulators to codes by integer comparison: BatchNorm and activation in one.
+    """Accumulators to codes by integer comparison: BatchNorm and activation in one. Codes can be read too: their values
+    then take the accumulators' place.
 
     thresholds: int64 (N, 2^bits - 1), N being the last axis: neurons, or the channels of a map. For an ascending
     neuron code = #{i : acc >= t[i]}, rows nondecreasing; for a descending one (negative slope) code =
@@ -229,6 +169,21 @@ class Threshold(Node):
     type: CodeType
     thresholds: Integers
     descending: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize(Node):
+    """Accumulators to codes: clip((multiplier[n] * acc + offset[n]) >> shift, 0, 2^bits - 1), >> rounding down.
+
+    For wide activations, where 2^bits - 1 thresholds a neuron would be many. multiplier, offset: int64 (N,), N being
+    the last axis; multipliers may be negative or 0. It reads what a Threshold reads.
+    """
+
+    kind: ClassVar[str] = "requantize"
+    type: CodeType
+    multiplier: Integers
+    offset: Integers
+    shift: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from xnorflow.errors import DataError, UsageError
 @pytest.mark.parametrize("bits", [1, 2, 5, 8])
 def test_bipolar_codes_stand_for_odd_integers_and_unsigned_for_themselves(bits: int):
     codes = np.arange(1 << bits, dtype=np.uint8)
-    bipolar, unsigned = (CodeType((1 << bits,), bits, encoding) for encoding in Encoding)
+    bipolar, unsigned = (CodeType((1 << bits,), bits, encoding) for encoding in (Encoding.BIPOLAR, Encoding.UNSIGNED))
     top = 2**bits - 1
     assert bipolar.values(codes).tolist() == list(range(-top, top + 1, 2))
     assert unsigned.values(codes).tolist() == list(range(top + 1))

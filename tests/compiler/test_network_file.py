@@ -53,9 +53,9 @@ def assembled(header: dict[str, Any], described: dict[str, Any], data: bytes) ->
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.integers(1, 20), min_size=2, max_size=4),
-    st.tuples(st.integers(1, 8), st.sampled_from(Encoding)),
-    st.tuples(st.integers(1, 4), st.sampled_from(Encoding)),
-    st.tuples(st.integers(1, 8), st.sampled_from(Encoding)),
+    st.tuples(st.integers(1, 8), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED])),
+    st.tuples(st.integers(1, 4), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED])),
+    st.tuples(st.integers(1, 8), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED])),
     st.integers(0, 999),
 )
 def test_what_is_saved_is_what_is_loaded(widths, source, hidden, weights, seed: int):
@@ -232,7 +232,7 @@ INCONSISTENT: list[tuple[Callable[[dict[str, Any], dict[str, Any]], Any], str]] 
     (set_in("dense0", "weights", WEIGHTS | {"bits": 9}), "9 bits are not possible"),
     (set_in("dense0", "weights", WEIGHTS | {"rows": 1 << 40}), "are not possible"),
     (set_in("dense0", "weights", WEIGHTS | {"rows": 30}), "no tensor dense0.weights of shape"),
-    (set_in("dense0", "weights", WEIGHTS | {"encoding": "ternary"}), "encoding 'ternary' is not known"),
+    (set_in("dense0", "weights", WEIGHTS | {"encoding": "quinary"}), "encoding 'quinary' is not known"),
     (set_in("act0", "bits", 2), "no tensor act0.thresholds of shape"),
     (set_in("act0", "bits", "1"), "bits must be an integer"),
     (set_in("act0", "encoding", None), "encoding must be text"),

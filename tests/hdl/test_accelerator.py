@@ -145,7 +145,9 @@ def test_a_folding_for_another_network_is_refused() -> None:
 
 
 def test_unsigned_weights_are_refused_by_name() -> None:
-    network = random_network([8, 6, 5, 3], weights=[(1, kind) for kind in (Encoding.UNSIGNED, *Encoding)])
+    network = random_network(
+        [8, 6, 5, 3], weights=[(1, kind) for kind in (Encoding.UNSIGNED, Encoding.BIPOLAR, Encoding.UNSIGNED)]
+    )
     message = r"^hardware for dense0 \(unsigned weights\), dense2 \(unsigned weights\) is not built yet$"
     with pytest.raises(HardwareError, match=message):
         Accelerator(network, folding(1, (1, 1), (1, 1), (1, 1)))

@@ -12,8 +12,8 @@ from xnorflow.compiler.ir import Encoding, Stage, Threshold
 from xnorflow.errors import HardwareError
 from xnorflow.hdl.constants import engine_params, popcount_domain, score_params
 
-CODES = st.tuples(st.integers(1, 8), st.sampled_from(Encoding))
-HIDDEN = st.tuples(st.integers(1, 4), st.sampled_from(Encoding))
+CODES = st.tuples(st.integers(1, 8), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED]))
+HIDDEN = st.tuples(st.integers(1, 4), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED]))
 WIDTHS = st.lists(st.integers(1, 8), min_size=3, max_size=3)  # of the weights, layer by layer
 
 
