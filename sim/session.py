@@ -1,13 +1,12 @@
 """A design on the bench: vectors written, models built (once for every size of run), runs made."""
 
-import fcntl
 import hashlib
 import json
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 import numpy as np
 from cocotb_tools import config as cocotb_config
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..compiler.network_file import load_network
 from ..errors import ToolError, UsageError
+from ..files import take_folder
 from ..hdl.generate import Design
 from .bench_source import BENCH_PORTS, bench_main, cocotb_main, render_bench
 from .build import Optimization, build_model
@@ -95,7 +95,9 @@ class BenchSession:
         self._capacity = max(_SMALLEST, 1 << (self.images - 1).bit_length())
 
     def __enter__(self) -> Self:
-        self._lock = _lock(self.folder)
+        self._lock = take_folder(
+            self.folder, f"another simulation is at work in {self.folder}; wait for it, or copy the design"
+        )
         try:
             self._prepare()
         except BaseException:
@@ -215,15 +217,3 @@ class BenchSession:
         if status not in (0, 1) or "kcycles/s" not in words:
             raise ToolError(f"the bare simulation broke off (exit {status}); log: {output}")
         return Speed(int(words[words.index("cycles,") - 1]), float(words[words.index("s,") - 1]))
-
-
-def _lock(folder: Path) -> IO[bytes]:
-    """Take the folder for this process; the lock goes with the file or the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / "lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise UsageError(f"another simulation is at work in {folder}; wait for it, or copy the design") from None
-    return file

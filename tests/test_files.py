@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from xnorflow.files import atomic_directory, atomic_write
+from xnorflow.errors import UsageError
+from xnorflow.files import atomic_directory, atomic_write, take_folder
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -75,3 +76,9 @@ def test_links_and_the_working_folder_are_places_too(earlier: Path, monkeypatch:
         (draft / "newer").write_text("newer")
     os.chdir(earlier)
     assert tree(earlier / "design") == {"newer": "newer"}
+
+
+def test_a_folder_is_taken_by_one_at_a_time(tmp_path: Path) -> None:
+    with take_folder(tmp_path / "run", "busy"), pytest.raises(UsageError, match="^somebody is there$"):
+        take_folder(tmp_path / "run", "somebody is there")
+    take_folder(tmp_path / "run", "busy").close()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..config import to_mapping
 from ..errors import DataError, InterruptedRunError, UsageError
-from ..files import atomic_write
+from ..files import atomic_write, take_folder
 from .augment import distort
 from .checkpoint import (
     load_tensors,
@@ -125,6 +125,14 @@ def train_recipe(
     if recipe.batch > len(data["train"].labels):
         raise UsageError(f"batch {recipe.batch} is larger than the {len(data['train'].labels)} training samples")
     folder.claim(recipe, resume)
+    with _alone(folder):
+        return _train_claimed(recipe, folder, place, data, progress)
+
+
+def _train_claimed(
+    recipe: Recipe, folder: RunFolder, place: torch.device, data: Mapping[str, _Data], progress: Progress | None
+) -> TrainResult:
+    """Go on from the folder's checkpoint, or begin."""
     saved = _read_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
     threads = saved[1].threads if saved else recipe.threads or torch.get_num_threads()
     with _reproducible(recipe.seed, threads, place):
@@ -312,6 +320,17 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("device cuda: this torch sees no CUDA device; use --device cpu")
     return torch.device(name)
+
+
+@contextmanager
+def _alone(folder: RunFolder) -> Iterator[None]:
+    """No other process trains in the folder meanwhile: two would mix their metrics."""
+    try:
+        lock = take_folder(folder.path, f"another training is at work in {folder.path}; wait for it, or stop it")
+    except OSError as error:
+        raise DataError(f"cannot write {folder.path}: {error.strerror or error}") from error
+    with lock:
+        yield
 
 
 @contextmanager

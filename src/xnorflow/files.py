@@ -1,5 +1,6 @@
 """Atomic writes: a reader sees the earlier file or the whole new one, never a part."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -7,8 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-__all__ = ["atomic_directory", "atomic_write", "sha256_file"]
+from .errors import UsageError
+
+__all__ = ["atomic_directory", "atomic_write", "sha256_file", "take_folder"]
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
@@ -62,6 +66,21 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def take_folder(folder: Path, busy: str) -> IO[bytes]:
+    """Take a folder for this process, creating it; the lock goes with the open file, which is returned, or the process.
+
+    UsageError with the text `busy` if another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UsageError(busy) from None
+    return file
 
 
 def sha256_file(path: Path) -> str:

@@ -33,6 +33,13 @@ def test_lines() -> None:
     ]
 
 
+def test_a_run_of_which_the_test_alone_is_left() -> None:
+    file = io.StringIO()
+    with training_progress(file) as progress:
+        run(progress, 4, 3)
+    assert file.getvalue() == "all 3 epochs are done; the test is left\n"
+
+
 @pytest.mark.parametrize(("every", "shown"), [(2, [2, 4, 5]), (10, [5]), (1, [1, 2, 3, 4, 5])])
 def test_fewer_lines_where_there_are_many_epochs(every: int, shown: list[int]) -> None:
     file = io.StringIO()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from xnorflow.errors import DataError, InterruptedRunError, UsageError
+from xnorflow.files import take_folder
 from xnorflow.train.checkpoint import load_tensors
 from xnorflow.train.datasets import load_dataset
 from xnorflow.train.evaluate import accuracy
@@ -16,7 +17,15 @@ from xnorflow.train.recipe import OptimizerSpec, load_recipe
 from xnorflow.train.runs import load_run
 from xnorflow.train.trainer import train_recipe
 
-FILES = {"recipe.yaml", "metrics.jsonl", "curves.png", "summary.json", "best.safetensors", "checkpoint.safetensors"}
+FILES = {
+    "lock",
+    "recipe.yaml",
+    "metrics.jsonl",
+    "curves.png",
+    "summary.json",
+    "best.safetensors",
+    "checkpoint.safetensors",
+}
 
 
 class Watcher:
@@ -199,6 +208,15 @@ def test_a_run_in_the_way_is_not_touched(finished, quick):
     with pytest.raises(UsageError, match=differences):
         train_recipe(quick, finished, resume=True, seed=5, overrides=["optimizer.lr=0.02"])
     assert {p.name: p.read_bytes() for p in finished.iterdir()} == before
+
+
+def test_a_folder_in_which_another_process_trains_is_left_alone(quick, tmp_path):
+    with (
+        take_folder(tmp_path / "run", "busy"),
+        pytest.raises(UsageError, match="another training is at work in .*run; wait for it, or stop it"),
+    ):
+        train_recipe(quick, tmp_path / "run", resume=True)
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
 
 
 def test_resuming_a_finished_run_returns_its_result(finished, quick, tmp_path):

@@ -25,7 +25,10 @@ class TrainingLines:
     def start(self, first_epoch: int, epochs: int, steps: int) -> None:
         """Say how much there is to do."""
         self._epochs = epochs
-        self._say(f"epochs {first_epoch} to {epochs}, {steps} steps each")
+        if first_epoch > epochs:
+            self._say(f"all {epochs} epochs are done; the test is left")
+        else:
+            self._say(f"epochs {first_epoch} to {epochs}, {steps} steps each")
 
     def step(self, epoch: int, step: int) -> None:
         """Nothing: lines are for whole epochs."""
