@@ -32,7 +32,7 @@ def window_params(part: WindowPart) -> WindowParams:
 
 def pool_params(part: PoolPart) -> WindowParams:
     """Parameters of the sliding-window unit in a pool whose windows overlap."""
-    return WindowParams(part.window, part.bits, part.lanes, by_channel=True)
+    return WindowParams(part.window, part.bits, part.lanes, blocks=-(-part.window.input[2] // part.lanes))
 
 
 def line_depths(parts: Sequence[Part], interval: int) -> Mapping[str, int]:

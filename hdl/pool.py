@@ -45,7 +45,7 @@ class MaxPool(wiring.Component):
         if window.padding != (0, 0) or window.dilation != (1, 1):
             raise ValueError(f"a pool takes windows without padding and dilation, not {window}")
         self._window = window
-        self._params = WindowParams(window, bits, lanes, by_channel=True)
+        self._params = WindowParams(window, bits, lanes, blocks=-(-window.input[2] // lanes))
         self._bits, self._lanes, self._depth = bits, lanes, depth
         signature = beat_signature(lanes, bits)
         super().__init__({"i": In(signature), "o": Out(signature)})

@@ -12,11 +12,12 @@ from .window_model import WindowParams
 
 __all__ = ["SlidingWindow"]
 
-_COLUMN, _ROW = 3, 4  # of the loops: output columns and rows
+_KX, _KY, _BLOCK, _COLUMN, _ROW = 1, 2, 3, 4, 5  # of the loops over a frame's reads
 
 
 class SlidingWindow(wiring.Component):
-    """For every window, row by row, the beats of its pixels in the order (ky, kx): the vectors of a convolution.
+    """For every window, row by row, the beats of its pixels in the order (ky, kx): the vectors of a convolution. With
+    several blocks a pixel so for one block after the other.
 
     One line buffer, circular, with a write and a read a cycle. Beats are written as they come while there is room;
     a window that is over makes room for what no later one reads; the next frame moves up behind the present one.
@@ -115,7 +116,7 @@ class SlidingWindow(wiring.Component):
             m.d.comb += pad.eq(self._outside(m, issue, carries, ends))
             padded, short = Signal(), Signal()
             with m.If(issue):
-                m.d.sync += [padded.eq(pad), short.eq(ends[p.beat_level])]
+                m.d.sync += [padded.eq(pad), short.eq(ends[0] & ends[_BLOCK])]
             whole = pack_frame([p.pad_code] * p.window.input[2], p.simd, p.bits)
             with m.If(padded):
                 m.d.comb += self.o.payload.eq(Mux(short, whole[-1], whole[0]))
@@ -139,9 +140,9 @@ class SlidingWindow(wiring.Component):
 
     def _outside(self, m: Module, issue: Value, carries: list[Value], ends: list[Value]) -> Value:
         """Whether the present read lies in the padding."""
-        window, tap = self._params.window, self._params.beat_level == 0
+        window = self._params.window
         outside: list[Value] = []
-        for axis, (inner, outer) in enumerate(((tap + 1, _ROW), (tap, _COLUMN))):
+        for axis, (inner, outer) in enumerate(((_KY, _ROW), (_KX, _COLUMN))):
             span, count = window.span[axis], window.output[axis]
             stride, dilation, padding = window.stride[axis], window.dilation[axis], window.padding[axis]
             corner = Signal(range(-padding, count * stride - padding), init=-padding, name=f"corner_{axis}")

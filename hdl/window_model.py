@@ -28,19 +28,22 @@ class WindowParams:
     """Geometry and beats of a sliding-window unit.
 
     window: the geometry; bits: of a code; simd: codes a beat, a pixel being ceil(C / simd) beats; pad_code: the code of
-    every channel of a pixel outside the map. by_channel: a window's beats come (beat of the pixel, ky, kx) instead of
-    (ky, kx, beat of the pixel), so that what works channel by channel needs one accumulator.
+    every channel of a pixel outside the map. blocks: pieces of a pixel, of so many beats each, that a window is gone
+    through for one after the other: its beats come (block, ky, kx, beat of the block). What works channel by channel
+    takes a block for each beat, so that it needs one accumulator; a grouped convolution a block for its groups.
     """
 
     window: Window
     bits: int
     simd: int
     pad_code: int = 0
-    by_channel: bool = False
+    blocks: int = 1
 
     def __post_init__(self) -> None:
         require_positive("bits", self.bits)
         require_positive("simd", self.simd)
+        if self.pixel_beats % require_positive("blocks", self.blocks):
+            raise ValueError(f"{self.blocks} blocks do not divide a pixel of {self.pixel_beats} beats")
         if not 0 <= self.pad_code < 1 << self.bits:
             raise HardwareError(f"pad code {self.pad_code} does not fit into {self.bits} bits")
         if (self.window.pixels() == PAD).all():
@@ -52,13 +55,18 @@ class WindowParams:
         return frame_beats(self.window.input[2], self.simd)
 
     @property
+    def block_beats(self) -> int:
+        """Beats of a window that follow each other for one block: SF of the engine behind."""
+        return self.window_beats // self.blocks
+
+    @property
     def beats_in(self) -> int:
         """Beats of a frame in."""
         return self.window.input[0] * self.window.input[1] * self.pixel_beats
 
     @property
     def window_beats(self) -> int:
-        """Beats of a window: SF of the engine behind."""
+        """Beats of a window."""
         return self.window.kernel[0] * self.window.kernel[1] * self.pixel_beats
 
     @property
@@ -74,17 +82,11 @@ class WindowParams:
     @cached_property
     def loops(self) -> tuple[tuple[int, int], ...]:
         """(count, distance in positions) of each nested loop over a frame's reads, the innermost first."""
-        beats, (_, width, _) = self.pixel_beats, self.window.input
+        beats, width, within = self.pixel_beats, self.window.input[1], self.pixel_beats // self.blocks
         (kh, kw), (sy, sx), (dy, dx) = self.window.kernel, self.window.stride, self.window.dilation
         rows, columns = self.window.output
-        taps = ((kw, dx * beats), (kh, dy * width * beats))
-        inner = (*taps, (beats, 1)) if self.by_channel else ((beats, 1), *taps)
-        return (*inner, (columns, sx * beats), (rows, sy * width * beats))
-
-    @property
-    def beat_level(self) -> int:
-        """Which of the loops goes through a pixel's beats."""
-        return 2 if self.by_channel else 0
+        window = ((within, 1), (kw, dx * beats), (kh, dy * width * beats), (self.blocks, within))
+        return (*window, (columns, sx * beats), (rows, sy * width * beats))
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
@@ -107,9 +109,8 @@ class WindowParams:
         """Positions a window reads, or PAD: int64 (H' * W', window_beats)."""
         pixels, beats = self.window.pixels()[:, :, None], np.arange(self.pixel_beats)
         positions = np.where(pixels == PAD, PAD, pixels * self.pixel_beats + beats)
-        if self.by_channel:
-            positions = positions.transpose(0, 2, 1)
-        return np.ascontiguousarray(positions.reshape(self.window.positions, -1))
+        by_block = positions.reshape(*pixels.shape[:2], self.blocks, -1).transpose(0, 2, 1, 3)
+        return np.ascontiguousarray(by_block.reshape(self.window.positions, -1))
 
     @cached_property
     def row_tails(self) -> tuple[int, ...]:
@@ -173,9 +174,7 @@ class WindowParams:
         pixels = self.window.patches(maps, self.pad_code).reshape(-1, self.window_beats // beats, channels)
         padded = np.zeros((*pixels.shape[:2], beats * self.simd), dtype=np.int64)
         padded[..., :channels] = pixels
-        words = padded.reshape(*pixels.shape[:2], beats, self.simd)
-        if self.by_channel:
-            words = words.transpose(0, 2, 1, 3)
+        words = padded.reshape(*pixels.shape[:2], self.blocks, -1).transpose(0, 2, 1, 3)
         return pack_frame(words.ravel().tolist(), self.simd, self.bits)
 
 

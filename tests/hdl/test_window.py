@@ -20,7 +20,7 @@ from xnorflow.sim.component import run_bench
 FRAMES = 12
 WARM_UP = 3  # frames until the line buffer's level repeats
 
-# input, kernel, stride, padding, dilation; bits, simd, pad code, by channel
+# input, kernel, stride, padding, dilation; bits, simd, pad code, blocks
 GEOMETRIES = {
     "plain": WindowParams(Window((5, 6, 3), (3, 3)), 2, 3),
     "beats": WindowParams(Window((4, 5, 5), (2, 3)), 1, 2),
@@ -36,8 +36,9 @@ GEOMETRIES = {
     "row": WindowParams(Window((1, 12, 2), (1, 5), (1, 2), (0, 2)), 1, 2, 1),
     "column": WindowParams(Window((12, 1, 2), (4, 1), (3, 1), (2, 0)), 1, 2, 1),
     "mostly_padding": WindowParams(Window((2, 1, 1), (3, 2), (1, 1), (2, 2), (1, 2)), 2, 1, 2),
-    "by_channel": WindowParams(Window((5, 4, 5), (3, 3), (2, 2), (1, 1)), 2, 2, 0, by_channel=True),
-    "by_channel_padded": WindowParams(Window((5, 5, 3), (2, 3), (1, 2), (1, 0)), 2, 2, 3, by_channel=True),
+    "by_channel": WindowParams(Window((5, 4, 5), (3, 3), (2, 2), (1, 1)), 2, 2, 0, blocks=3),
+    "by_channel_padded": WindowParams(Window((5, 5, 3), (2, 3), (1, 2), (1, 0)), 2, 2, 3, blocks=2),
+    "grouped": WindowParams(Window((5, 4, 12), (2, 3), (1, 1), (1, 1), (1, 1)), 2, 2, 1, blocks=3),
 }
 
 
@@ -77,26 +78,27 @@ def test_equals_its_reference(names: list[str], tmp_path: Path) -> None:
 windows = st.builds(
     lambda size, kernel, stride, padding, dilation, channels: (size, kernel, stride, padding, dilation, channels),
     *[st.tuples(*[st.integers(low, high)] * 2) for low, high in ((1, 7), (1, 3), (1, 3), (0, 2), (1, 3))],
-    st.integers(1, 3),
+    st.integers(1, 8),
 )
 
 
-def params_of(drawn: tuple[tuple[int, int], ...], channels: int, by_channel: bool = False) -> WindowParams:
+def params_of(drawn: tuple[tuple[int, int], ...], channels: int, blocks: int = 1) -> WindowParams:
     size, kernel, stride, padding, dilation = drawn
     span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     padding = tuple(min(p, s - 1) for p, s in zip(padding, span, strict=True))
     size = tuple(max(n, s - 2 * p, 1) for n, s, p in zip(size, span, padding, strict=True))
     window = Window((*size, channels), kernel, stride, padding, dilation)
     assume((window.pixels() != PAD).any())
-    return WindowParams(window, 2, 2, 1, by_channel)
+    assume(-(-channels // 2) % blocks == 0)
+    return WindowParams(window, 2, 2, 1, blocks)
 
 
 @settings(deadline=None, max_examples=150)
-@given(windows, st.booleans())
-def test_tails_and_places(drawn: tuple, by_channel: bool) -> None:
+@given(windows, st.integers(1, 2))
+def test_tails_and_places(drawn: tuple, blocks: int) -> None:
     """Nothing below a window's tail is read from there on; steps lead from each read to the next."""
     *geometry, channels = drawn
-    params = params_of(tuple(geometry), channels, by_channel)
+    params = params_of(tuple(geometry), channels, blocks)
     reads, tails = params.reads, params.tails
     assert (np.diff(tails) >= 0).all() and tails[-1] == tails[0] + params.beats_in
     later = np.where(reads == PAD, tails[-1], reads).min(axis=1)[::-1]
@@ -144,6 +146,8 @@ def test_refuses() -> None:
         frame_cycles(params, 1)
     with pytest.raises(ValueError, match="simd must be a positive integer, not 0"):
         replace(params, simd=0)
+    with pytest.raises(ValueError, match="2 blocks do not divide a pixel of 1 beats"):
+        replace(params, blocks=2)
     with pytest.raises(HardwareError, match="every window is padding"):
         WindowParams(Window((3, 1, 1), (1, 2), (1, 1), (0, 1), (1, 2)), 1, 1)
     with pytest.raises(HardwareError, match="pad code 4 does not fit into 2 bits"):
