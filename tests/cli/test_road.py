@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xnorflow.cli import main
@@ -56,7 +57,7 @@ def test_eval_agrees_with_pytorch(road: Path, capsys: pytest.CaptureFixture[str]
     result = one_object(capsys)
     assert (result["images"], result["disagreements"], result["path"]) == (358, 0, "canonical")
     assert result["compared"] > 358 * (12 + 10)
-    assert main(["eval", file, "--data", "digits", "--limit", "10", "--split", "train"]) == 0
+    assert main(["eval", file, "--limit", "10", "--split", "train"]) == 0
     assert capsys.readouterr().out.startswith("10 images of digits train: accuracy ")
 
 
@@ -86,6 +87,12 @@ def test_simulate_report_interrupt_and_mismatch(
     assert main(["eval", str(road / "network.safetensors"), "--data", "digits", "--json"]) == 0
     assert reported["accuracy"] == one_object(capsys)["accuracy"]
     assert (road / "design" / "report.html").read_text().startswith("<!doctype html>")
+
+    np.save(road / "mine.npy", np.zeros((3, 8, 8)))
+    assert main(["simulate", design, "--samples", str(road / "mine.npy")]) == 0
+    assert capsys.readouterr().out.startswith(f"3 images: 0 mismatches ({road / 'mine.npy'})\n")
+    assert main(["simulate", design, "--layers"]) == 0
+    assert "0 mismatches (test images of digits)\n" in capsys.readouterr().out
 
     folder = road / "design" / "sim"
     earlier = {name: (folder / name).read_bytes() for name in ("result.json", "samples.json", "scores.npy")}

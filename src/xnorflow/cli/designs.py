@@ -88,6 +88,9 @@ def simulate(
             metavar="NAME",
         ),
     ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="Send these samples: an .npy array, or a PNG image.", metavar="FILE")
+    ] = None,
     images: Annotated[str, typer.Option(help="Take the first N test images.", metavar="N|all")] = "all",
     stalls: Annotated[int | None, typer.Option(help="Seed of random pauses at both ports.", metavar="SEED")] = None,
     waves: Annotated[bool, typer.Option("--waves", help="Keep a waveform of the whole run.")] = False,
@@ -102,6 +105,7 @@ def simulate(
         design,
         data=data,
         data_dir=data_dir,
+        samples=samples,
         images=_count(images),
         stalls=stalls,
         waves=waves,
@@ -110,9 +114,10 @@ def simulate(
     if as_json:
         print_json(result)
     else:
+        sent = str(samples) if samples else flow.sends(design, data)
         checked = f", {result.layers_checked} layers checked" if result.layers_checked else ""
         print_lines(
-            f"{result.images:,} images{checked}: {result.mismatches:,} mismatches",
+            f"{result.images:,} images{checked}: {result.mismatches:,} mismatches ({sent})",
             f"{_cycles(result.cycles_per_image)} cycles an image (bound {result.bound_cycles:,}), "
             f"latency {_cycles(result.latency_cycles)} cycles",
             f"{result.kcycles_per_s:,.0f} kcycles/s, Verilator {result.verilator}",

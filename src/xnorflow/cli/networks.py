@@ -59,7 +59,9 @@ def inspect(file: File, as_json: Json = False) -> None:
 
 def evaluate(
     file: File,
-    data: Annotated[str, typer.Option(help="Data set, such as digits or mnist.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Option(help="Data set, such as digits or mnist. (default: the network's own)", metavar="NAME")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     limit: Annotated[int | None, typer.Option(help="Take the first N samples only.", metavar="N")] = None,
     against: Annotated[
@@ -76,7 +78,7 @@ def evaluate(
     if as_json:
         print_json(result)
     else:
-        print_lines(f"{result.images:,} images of {data} {split}: accuracy {result.accuracy:.2%}")
+        print_lines(f"{result.images:,} images of {result.data} {split}: accuracy {result.accuracy:.2%}")
         if against is not None:
             print_lines(f"{result.compared:,} values compared with PyTorch: {result.disagreements:,} disagreements")
     if result.disagreements:

@@ -8,7 +8,7 @@ simulate(generated.design.path)
 report(generated.design.path)
 """
 
-from .designs import DEFAULT_BOARD, Generated, generate, report, simulate
+from .designs import DEFAULT_BOARD, Generated, generate, report, sends, simulate
 from .folds import Folded, FoldedLayer, fold
 from .networks import (
     CompiledFile,
@@ -38,6 +38,7 @@ __all__ = [
     "inspect_file",
     "predict",
     "report",
+    "sends",
     "simulate",
     "train",
 ]

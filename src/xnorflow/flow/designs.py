@@ -15,7 +15,7 @@ from ..compiler.solver import default_folding, fold_for_fps
 from ..config import from_mapping
 from ..errors import DataError, UsageError
 from ..files import atomic_directory, atomic_write
-from .networks import load_samples
+from .networks import load_samples, read_raw
 
 if TYPE_CHECKING:
     from ..compiler.ir import IntegerNetwork
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..sim.simulate import SimulationResult
     from ..train.datasets import Samples
 
-__all__ = ["DEFAULT_BOARD", "Generated", "generate", "report", "simulate"]
+__all__ = ["DEFAULT_BOARD", "Generated", "generate", "report", "sends", "simulate"]
 
 NETWORK = "network.safetensors"  # in a design folder
 SENT = "sim/samples.json"
@@ -94,6 +94,7 @@ def simulate(
     *,
     data: str | None = None,
     data_dir: Path | str | None = None,
+    samples: Path | str | None = None,
     images: int | None = None,
     stalls: int | None = None,
     waves: bool = False,
@@ -102,8 +103,9 @@ def simulate(
     """Run a design in cocotb + Verilator over a data set's test split and compare it with the golden model.
 
     data: the data set's name; without it the one that the network was trained on, or random samples where that is
-    not known. images: how many of them (None: all). stalls: the seed of random pauses at both ports. What was sent is
-    noted in DESIGN/sim/samples.json, for the report.
+    not known (`sends` tells). samples: an .npy array or a PNG image to send instead. images: how many of them (None:
+    all). stalls: the seed of random pauses at both ports. What was sent of a data set is noted in
+    DESIGN/sim/samples.json, for the report.
     """
     from ..hdl.generate import load_design
     from ..sim.simulate import simulate as run
@@ -112,8 +114,12 @@ def simulate(
         raise UsageError(f"the number of images must be positive, not {images}")
     design = load_design(Path(design_dir)).path
     network = load_network(design / NETWORK)
-    name = data or network.provenance.get("data")
-    if name is None:
+    if samples is not None and data is not None:
+        raise UsageError("give samples or a data set, not both")
+    name = None if samples is not None else data or network.provenance.get("data")
+    if samples is not None:
+        raw = read_raw(network, [samples])[1][:images]
+    elif name is None:
         raw = _random_samples(network, images or RANDOM_IMAGES)
     else:
         raw = load_samples(network, name, limit=images, data_dir=data_dir).images
@@ -123,6 +129,12 @@ def simulate(
     else:
         atomic_write(design / SENT, json.dumps(asdict(Sent(name, len(raw)))) + "\n")
     return result
+
+
+def sends(design_dir: Path | str, data: str | None = None) -> str:
+    """What `simulate` sends to a design, in words, where it is given no samples."""
+    name = data or load_network(Path(design_dir) / NETWORK).provenance.get("data")
+    return f"test images of {name}" if name else "random samples: the network names no data set"
 
 
 def report(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..boards.loader import DEFAULT_BOARD
 from ..compiler.network_file import load_network
-from ..errors import HardwareError, UsageError
+from ..errors import HardwareError, UsageError, XnorflowError
 from .designs import NETWORK
 from .networks import compiled, load_samples
 
@@ -69,6 +69,8 @@ def bench_generation(file: Path, *, folding: Path | None = None, board: str = DE
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - begin
     if done.returncode:
-        raise HardwareError(done.stderr.removeprefix("xnorflow: error: "))
+        message = done.stderr.removeprefix("xnorflow: error: ").strip()
+        kinds = {kind.exit_code: kind for kind in XnorflowError.__subclasses__()}
+        raise kinds.get(done.returncode, HardwareError)(message)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest child, in KiB on Linux
     return GenerationCost(seconds, peak / 1024)

@@ -109,17 +109,23 @@ def inspect_file(file: Path | str) -> "Inspection":
 
 def evaluate(
     file: Path | str,
-    data: str,
+    data: str | None = None,
     *,
     split: str = "test",
     limit: int | None = None,
     against: Path | str | None = None,
     data_dir: Path | str | None = None,
 ) -> Evaluation:
-    """Accuracy of the golden model on a data set; with `against` (a run folder) every value compared with PyTorch."""
+    """Accuracy of the golden model on a data set; with `against` (a run folder) every value compared with PyTorch.
+
+    data: without it the data set that the network was trained on.
+    """
     from ..compiler import golden
 
     network = load_network(file)
+    data = data or network.provenance.get("data")
+    if data is None:
+        raise UsageError(f"{file} does not say which data set it is for; give --data")
     samples = load_samples(network, data, split=split, limit=limit, data_dir=data_dir)
     classes = golden.run(network, network.input_codes(samples.images), keep=()).classes
     correct = int(np.count_nonzero(classes == samples.labels))
@@ -142,6 +148,16 @@ def predict(file: Path | str, images: Sequence[Path | str]) -> tuple[Prediction,
     from ..compiler import golden
 
     network = load_network(file)
+    sources, raw = read_raw(network, images)
+    trace = golden.run(network, network.input_codes(raw))
+    return tuple(
+        Prediction(source, int(index), network.class_names[index], tuple(map(int, scores)))
+        for source, index, scores in zip(sources, trace.classes, trace.scores, strict=True)
+    )
+
+
+def read_raw(network: "IntegerNetwork", images: Sequence[Path | str]) -> tuple[list[str], NDArray[np.generic]]:
+    """The samples in PNG images and .npy arrays: what to call each, and their values (B, *input shape)."""
     transform, pictures = network.input.transform, [path for path in images if Path(path).suffix.lower() == ".png"]
     if pictures and transform is not None and transform.hi < 128:
         raise DataError(
@@ -152,11 +168,7 @@ def predict(file: Path | str, images: Sequence[Path | str]) -> tuple[Prediction,
     if not samples:
         raise DataError("no images in " + ", ".join(map(str, images)))
     raw = _checked(network, np.stack([sample.raw for sample in samples]), "the images")
-    trace = golden.run(network, network.input_codes(raw))
-    return tuple(
-        Prediction(sample.source, int(index), network.class_names[index], tuple(map(int, scores)))
-        for sample, index, scores in zip(samples, trace.classes, trace.scores, strict=True)
-    )
+    return [sample.source for sample in samples], raw
 
 
 def load_samples(
