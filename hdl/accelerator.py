@@ -25,14 +25,14 @@ from .axi import InputAdapter, OutputAdapter, data_width
 from .constants import engine_params, score_params
 from .converter import FrameWidthConverter
 from .engine import Engine
-from .line_depths import line_depths, window_params
-from .pool import MaxPool
+from .line_depths import line_depths, pool_params, window_params
+from .pool import Pool
 from .scores import ScoreUnit
 from .window import SlidingWindow
 
 __all__ = ["Accelerator", "Results"]
 
-StreamPart: TypeAlias = Engine | SlidingWindow | MaxPool | FrameWidthConverter | ScoreUnit
+StreamPart: TypeAlias = Engine | SlidingWindow | Pool | FrameWidthConverter | ScoreUnit
 
 
 class Results(StrEnum):
@@ -83,16 +83,15 @@ class Accelerator(wiring.Component):
             match part:
                 case EnginePart():
                     params = engine_params(part.stage, part.fold, folding.popcount, popcount_stages)
-                    self.engines[part.stage.sink.name] = Engine(params)
-                    self._chain.append((part.name, self.engines[part.stage.sink.name]))
+                    sink = (part.stage.sink or part.stage.dot).name
+                    self.engines[sink] = Engine(params)
+                    self._chain.append((part.name, self.engines[sink]))
                 case WindowPart():
                     unit = SlidingWindow(window_params(part), depth=depths[part.name])
                     self.windows[part.dot] = unit
                     self._chain.append((part.name, unit))
                 case PoolPart():
-                    self._chain.append(
-                        (part.name, MaxPool(part.window, part.bits, lanes=part.lanes, depth=depths.get(part.name)))
-                    )
+                    self._chain.append((part.name, Pool(pool_params(part), depth=depths.get(part.name))))
                 case ConverterPart():
                     lanes = {"lanes_in": part.lanes_in, "lanes_out": part.lanes_out}
                     self._chain.append((part.name, FrameWidthConverter(part.elements, part.bits, **lanes)))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..compiler.geometry import PAD
 from ..compiler.plan import ConverterPart, EnginePart, InputPart, Part, PoolPart, WindowPart
 from ..errors import HardwareError
+from .pool import PoolParams
 from .window_model import WindowParams
 
 __all__ = ["line_depths", "pool_params", "window_params"]
@@ -30,9 +31,9 @@ def window_params(part: WindowPart) -> WindowParams:
     return WindowParams(part.window, part.bits, part.simd, part.pad_code)
 
 
-def pool_params(part: PoolPart) -> WindowParams:
-    """Parameters of the sliding-window unit in a pool whose windows overlap."""
-    return WindowParams(part.window, part.bits, part.lanes, blocks=-(-part.window.input[2] // part.lanes))
+def pool_params(part: PoolPart) -> PoolParams:
+    """Parameters of a pool."""
+    return PoolParams(part.window, (1 << part.bits) - 1, part.lanes)
 
 
 def line_depths(parts: Sequence[Part], interval: int) -> Mapping[str, int]:
@@ -89,7 +90,7 @@ class _Schedule:
         """A beat goes out when the last pixel of its window has come in."""
         if part.window.overlaps:
             taps = part.window.kernel[0] * part.window.kernel[1]
-            self._window(part.name, pool_params(part), 1)
+            self._window(part.name, pool_params(part).sliding, 1)
             self._times = self._times[:, taps - 1 :: taps]
             return
         beats = -(-part.window.input[2] // part.lanes)
