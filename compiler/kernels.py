@@ -22,7 +22,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["TILE", "count_codes", "count_sums", "pack", "threshold"]
+__all__ = ["TILE", "compiled", "count_codes", "count_sums", "pack", "threshold"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,11 +30,11 @@ TILE = 64
 BLOCK = 64  # samples that pass a tile of weights while it lies in the first-level cache
 
 
-def _compiled(function: F) -> F:
+def compiled(function: F) -> F:
     """Compile on first use. Machine code is kept beside this file, where that can be written, and nowhere else."""
     keep = os.access(Path(__file__).parent, os.W_OK) or "NUMBA_CACHE_DIR" in os.environ
-    compiled: F = numba.njit(nogil=True, cache=keep)(function)
-    return compiled
+    machine_code: F = numba.njit(nogil=True, cache=keep)(function)
+    return machine_code
 
 
 def _popcount(context: Any, word: Any) -> Any:
@@ -74,7 +74,7 @@ def _mismatches(bits, weights, sums):  # type: ignore[no-untyped-def]
 mismatches = numba.njit(inline="always")(_mismatches)
 
 
-@_compiled
+@compiled
 def count_codes(
     bits: NDArray[np.uint64],
     weights: NDArray[np.uint64],
@@ -105,7 +105,7 @@ def count_codes(
                     out[b, q, tile] = word ^ flips[tile]
 
 
-@_compiled
+@compiled
 def count_sums(bits: NDArray[np.uint64], weights: NDArray[np.uint64], out: NDArray[np.int64]) -> None:
     """X of every sample and neuron: out, int64 (B, tiles * TILE)."""
     samples = bits.shape[0]
@@ -115,7 +115,7 @@ def count_sums(bits: NDArray[np.uint64], weights: NDArray[np.uint64], out: NDArr
                 mismatches(bits[b], weights[tile], out[b, tile * TILE : (tile + 1) * TILE])
 
 
-@_compiled
+@compiled
 def pack(codes: NDArray[np.uint8], out: NDArray[np.uint64]) -> None:
     """Planes of codes, uint8 (B, K): out, uint64 (B, bits, ceil(K / 64))."""
     columns = codes.shape[1]
@@ -128,7 +128,7 @@ def pack(codes: NDArray[np.uint8], out: NDArray[np.uint64]) -> None:
                 out[b, q, word] = packed
 
 
-@_compiled
+@compiled
 def threshold(
     product: NDArray[Any],
     levels: NDArray[np.int64],

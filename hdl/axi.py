@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .buffer import StreamBuffer
 from .stream import beat_signature, frame_beats, require_positive
+from .timing import Cell, Register
 
 __all__ = ["Admission", "InputAdapter", "OutputAdapter", "data_width", "result_layout"]
 
@@ -85,6 +86,11 @@ class InputAdapter(wiring.Component):
             beats += [beat & kept for beat, kept in zip(filled, masks, strict=True)]
         sizes = [len(frame) for frame in frames]
         return Admission(beats, any(s < count for s in sizes), any(s > count for s in sizes))
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes while frames have the right length."""
+        return (Register(),)
 
     @property
     def _kept(self) -> int:
@@ -173,6 +179,11 @@ class OutputAdapter(wiring.Component):
                 field = score & ((1 << self._score_width) - 1)
                 tdata |= field << (self._class_width + index * self._score_width)
         return tdata
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        return (Register(),)
 
     def elaborate(self, platform: object) -> Module:
         """A register slice, then the padding to bytes, which costs wires alone."""

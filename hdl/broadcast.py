@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .stream import require_positive
+from .timing import Cell, Fork
 
 __all__ = ["Broadcast"]
 
@@ -36,6 +37,11 @@ class Broadcast(wiring.Component):
                 "o": Out(stream.Signature(shape)).array(consumers),
             }
         )
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        return (Fork(self._consumers),)
 
     def elaborate(self, platform: object) -> Module:
         """One flag a consumer: whether it has had the present beat."""

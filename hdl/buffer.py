@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..compiler.folding import Memory
 from .stream import require_positive
+from .timing import Cell, Fifo, Register
 
 __all__ = ["StreamBuffer", "StreamFifo"]
 
@@ -29,6 +30,11 @@ class StreamBuffer(wiring.Component):
         Shape.cast(shape)
         self._shape = shape
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        return (Register(),)
 
     def elaborate(self, platform: object) -> Module:
         """An output register and a spare one."""
@@ -86,6 +92,11 @@ class StreamFifo(wiring.Component):
                 "level": Out(range(depth + 1)),
             }
         )
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        return (Fifo(self._depth, late=self._memory is Memory.BLOCK),)
 
     def elaborate(self, platform: object) -> Module:
         """Amaranth's FIFO behind stream ports."""

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .buffer import StreamBuffer
 from .stream import beat_signature, frame_beats, pack_frame, require_positive, unpack_frame
+from .timing import Cell, Collect, Cut, Register
 
 __all__ = ["FrameWidthConverter"]
 
@@ -62,6 +63,18 @@ class FrameWidthConverter(wiring.Component):
         """The beats out for one frame's beats in."""
         codes = unpack_frame(beats, self._elements, self._lanes_in, self._bits)
         return pack_frame(codes, self._lanes_out, self._bits)
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        group = self._lanes_in if self._cuts else self._group
+        groups = frame_beats(self._elements, group)
+        beats_in, beats_out = (frame_beats(self._elements, lanes) for lanes in (self._lanes_in, self._lanes_out))
+        gather = Collect(beats_in, beats_in if groups == 1 else group // self._lanes_in)
+        cut = Cut(beats_out, beats_out if groups == 1 else group // self._lanes_out)
+        if self._cuts:
+            return (cut,)
+        return (gather,) if self._gathers else (gather, Register(), cut)
 
     @property
     def _cuts(self) -> bool:

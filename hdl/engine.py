@@ -13,6 +13,7 @@ from .popcount import XnorPopcount
 from .rom import Rom
 from .stream import beat_signature
 from .threshold import ThresholdUnit
+from .timing import Cell, Repeat, Work
 
 __all__ = ["Engine"]
 
@@ -84,6 +85,13 @@ class Engine(wiring.Component):
     def fifo_depth(self) -> int:
         """Output beats that can be under way: a credit returns `latency` + 1 cycles after its use at the soonest."""
         return max(2, -(-(self.latency + 1) // self._params.synapse_folds) + 1)
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        p = self._params
+        work = Work(p.synapse_folds, delay=self.latency - 1, depth=self.fifo_depth)
+        return (work,) if p.neuron_folds == 1 else (Repeat(p.synapse_folds, p.neuron_folds), work)
 
     @property
     def memories(self) -> dict[str, str]:

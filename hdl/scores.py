@@ -9,6 +9,7 @@ from .axi import result_layout
 from .params import ScoreParams
 from .rom import Rom
 from .stream import beat_signature
+from .timing import Cell, Pipe
 
 __all__ = ["ScoreUnit"]
 
@@ -48,6 +49,11 @@ class ScoreUnit(wiring.Component):
     def latency(self) -> int:
         """Cycles from a frame's last beat in to its beat out."""
         return self._params.multiplies + 1 + (self._params.lanes - 1).bit_length() + 1
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        return (Pipe(self._params.beats, self.latency),)
 
     @property
     def memories(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..errors import HardwareError
 from .stream import beat_signature, pack_frame, require_positive
+from .timing import Cell, Lines
 from .window_model import WindowParams
 
 __all__ = ["SlidingWindow"]
@@ -56,6 +57,11 @@ class SlidingWindow(wiring.Component):
     def depth(self) -> int:
         """Beats of the line buffer."""
         return self._depth
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        return (Lines(self._params, self._depth),)
 
     def elaborate(self, platform: object) -> Module:
         """A memory, the place of the next read, and two counters: beats written ahead of it, and beats kept."""
