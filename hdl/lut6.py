@@ -1,9 +1,9 @@
-"""XNOR-popcount of explicit Xilinx primitives, below 0.9 six-input LUTs a bit.
+"""Popcount behind gates of explicit Xilinx primitives, below 0.9 six-input LUTs a bit.
 
 The bits to add up are kept by weight: `terms[j]` holds the bits of weight 2^j. Three kinds of levels reduce them:
 
-1. *Absorb*: one LUT6_2 adds two XNORs and one bit of weight 1: five inputs, sum and carry. Three of them in a row
-   turn six (x, w) pairs into one bit of weight 1 and three of weight 2.
+1. *Absorb*: one LUT6_2 adds two gates' outputs and one bit of weight 1: five inputs, sum and carry. Three of them in
+   a row turn six (x, w) pairs into one bit of weight 1 and three of weight 2.
 2. *Compress*: two LUTs and two bits of a carry chain turn seven bits of one weight into three. The carry out has four
    times their weight and goes on along the chain to six bits of that weight: the generalised parallel counters of
    Kumm and Zipf, "Efficient high speed compression trees on Xilinx FPGAs" (MBMV 2014). Where fewer than six bits are
@@ -15,8 +15,11 @@ They are instances since abc9 would tear the same compressors apart if they were
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
+
+from ..compiler.planes import Gate
 
 __all__ = ["Compressor", "Terms", "absorb", "add_up", "compress", "plan", "table"]
 
@@ -52,11 +55,23 @@ def two_outputs(o6: int, o5: int) -> int:
     return o6 << 32 | o5
 
 
-# x0, w0, x1, w1, s -> the sum of two XNORs and s
-ABSORB = two_outputs(
-    table(lambda x0, w0, x1, w1, s: (x0 == w0) ^ (x1 == w1) ^ s, 5),
-    table(lambda x0, w0, x1, w1, s: (x0 == w0) + (x1 == w1) + s >= 2, 5),
-)
+OUTPUTS: dict[Gate, Callable[[int, int], bool]] = {
+    Gate.XNOR: lambda x, w: x == w,
+    Gate.AND: lambda x, w: x == 1 and w == 1,
+    Gate.ANDN: lambda x, w: x == 0 and w == 1,
+}
+
+
+@cache
+def absorb_table(first: Gate, second: Gate) -> int:
+    """x0, w0, x1, w1, s -> the sum of two gates' outputs and s."""
+    one, other = OUTPUTS[first], OUTPUTS[second]
+    return two_outputs(
+        table(lambda x0, w0, x1, w1, s: one(x0, w0) ^ other(x1, w1) ^ s, 5),
+        table(lambda x0, w0, x1, w1, s: one(x0, w0) + other(x1, w1) + s >= 2, 5),
+    )
+
+
 PARITY = table(lambda *bits: sum(bits) & 1, 6)
 # Bits of weight 2 and 4 of a sum of five; never both.
 HIGHER = two_outputs(table(lambda *bits: sum(bits) >> 1 & 1, 5), table(lambda *bits: sum(bits) >> 2, 5))
@@ -67,8 +82,8 @@ TERNARY = two_outputs(
 )
 
 
-def absorb(m: Module, x: Value, w: Value) -> Terms:
-    """Bits of weights 1 and 2 whose sum is popcount(xnor(x, w))."""
+def absorb(m: Module, x: Value, w: Value, gates: Sequence[Gate]) -> Terms:
+    """Bits of weights 1 and 2 whose sum is the number of ones that the gates of x and w yield."""
     width = len(x)
     luts = -(-width // 2)
     chains = -(-luts // ABSORB_CHAIN)
@@ -77,8 +92,10 @@ def absorb(m: Module, x: Value, w: Value) -> Terms:
         below: Value = ZERO
         for lut in range(chain * luts // chains, (chain + 1) * luts // chains):
             first, second = 2 * lut, 2 * lut + 1
-            pair = (x[second], w[second]) if second < width else (ZERO, ONE)  # an odd width ends in a pair that differs
-            below, carry = _lut6_2(m, f"absorb_{lut}", ABSORB, [x[first], w[first], *pair, below])
+            # An odd width ends in a pair that differs.
+            pair, gate = ((x[second], w[second]), gates[second]) if second < width else ((ZERO, ONE), Gate.XNOR)
+            init = absorb_table(gates[first], gate)
+            below, carry = _lut6_2(m, f"absorb_{lut}", init, [x[first], w[first], *pair, below])
             terms[1].append(carry)
         terms[0].append(below)
     return terms

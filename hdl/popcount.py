@@ -1,14 +1,16 @@
-"""The XNOR-popcount unit: how many of `width` weight bits agree with their activation bits."""
+"""The popcount unit: how many of `width` gates of a weight bit and an activation bit yield 1."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
-from amaranth.hdl import Instance, Module, Signal
+from amaranth.hdl import Instance, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..compiler.folding import Popcount as PopcountKind
+from ..compiler.planes import Gate
 from .lut6 import Terms, absorb, add_up, compress, plan
 from .stream import require_positive
 
@@ -16,7 +18,7 @@ __all__ = ["XnorPopcount"]
 
 
 class XnorPopcount(wiring.Component):
-    """count = popcount(xnor(x, w)), pipelined.
+    """count = popcount(xnor(x, w)), pipelined; any bit may have another gate than XNOR, at no cost.
 
     The pipeline runs free: a pair (x, w) a cycle goes in, its count comes out `latency` cycles later. Registers have
     no reset; what comes out in the first `latency` cycles means nothing.
@@ -29,6 +31,7 @@ class XnorPopcount(wiring.Component):
     kind: ADDERS, for any technology (an instance of hdl/verilog/xnorflow_popcount.v for every slice); LUT6,
         compressors of explicit Xilinx primitives (modelled for simulation in hdl/verilog/xnorflow_lut6.v).
     stages: register stages, spread evenly over the tree's delay. With one or more the count is registered.
+    gates: the gate of each bit, None for XNORs.
 
     Members
     -------
@@ -36,8 +39,18 @@ class XnorPopcount(wiring.Component):
     count: Out(range(width + 1)).
     """
 
-    def __init__(self, width: int, *, kind: PopcountKind = PopcountKind.ADDERS, stages: int = 0) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        kind: PopcountKind = PopcountKind.ADDERS,
+        stages: int = 0,
+        gates: Sequence[Gate] | None = None,
+    ) -> None:
         self._width = require_positive("width", width)
+        self._gates = (Gate.XNOR,) * width if gates is None else tuple(gates)
+        if len(self._gates) != width:
+            raise ValueError(f"gates must be one for each of {width} bits, not {len(self._gates)}")
         if not isinstance(kind, PopcountKind):
             raise TypeError(f"kind must be a Popcount, not {kind!r}")
         if not isinstance(stages, int) or stages < 0:
@@ -51,10 +64,10 @@ class XnorPopcount(wiring.Component):
         """Clock cycles from (x, w) to their count."""
         return self._stages
 
-    @staticmethod
-    def reference(x: int, w: int, width: int) -> int:
+    def reference(self, x: int, w: int) -> int:
         """The count for bit vectors held as integers."""
-        return (~(x ^ w) & ((1 << width) - 1)).bit_count()
+        outputs = {Gate.XNOR: ~(x ^ w), Gate.AND: x & w, Gate.ANDN: ~x & w}
+        return sum(outputs[gate] >> k & 1 for k, gate in enumerate(self._gates))
 
     def elaborate(self, platform: object) -> Module:
         """Levels of a tree, registers between them."""
@@ -74,6 +87,7 @@ class XnorPopcount(wiring.Component):
         All that lies before the first register is in the slices: a synthesis tool finds better adders for one sum of
         many bits than for a tree of sums.
         """
+        x, w = self._as_xnors(m)
         depth = (self._width - 1).bit_length()  # levels of a tree of pairs
         sliced = -(-depth // self._stages) if self._stages else depth
         size = 1 << sliced
@@ -87,8 +101,8 @@ class XnorPopcount(wiring.Component):
                     "xnorflow_popcount",
                     p_WIDTH=width,
                     p_COUNT_WIDTH=len(part),
-                    i_x=self.x[start : start + width],
-                    i_w=self.w[start : start + width],
+                    i_x=x[start : start + width],
+                    i_w=w[start : start + width],
                     o_count=part,
                 )
                 counts.append(part)
@@ -107,9 +121,28 @@ class XnorPopcount(wiring.Component):
         pairs = [_Level(1, partial(add_pairs, level=level)) for level in range(1, depth - sliced + 1)]
         return [_Level(max(1, sliced), count_slices), *pairs]
 
+    def _as_xnors(self, m: Module) -> tuple[Value, Value]:
+        """x and w whose XNORs are the outputs of the gates: other gates' outputs stand in x, beside ones in w."""
+        if all(gate is Gate.XNOR for gate in self._gates):
+            return self.x, self.w
+        x, w = Signal(self._width), Signal(self._width)
+        start = 0
+        for gate, group in groupby(self._gates):
+            end = start + len(list(group))
+            bits, weights = self.x[start:end], self.w[start:end]
+            match gate:
+                case Gate.XNOR:
+                    m.d.comb += [x[start:end].eq(bits), w[start:end].eq(weights)]
+                case Gate.AND:
+                    m.d.comb += [x[start:end].eq(weights & bits), w[start:end].eq(~0)]
+                case Gate.ANDN:
+                    m.d.comb += [x[start:end].eq(weights & ~bits), w[start:end].eq(~0)]
+            start = end
+        return x, w
+
     def _lut6_levels(self, m: Module) -> "list[_Level]":
         top = self._width.bit_length()
-        first = absorb(m, self.x, self.w)
+        first = absorb(m, self.x, self.w, self._gates)
         rounds = plan({j: len(bits) for j, bits in first.items()}, top - 1)
         # Delays in LUT levels; a carry chain is about as quick again as the LUT in front of it.
         levels = [_Level(3, lambda _: first)]

@@ -1,11 +1,13 @@
 """Both kinds of popcount against Python's, at every depth of pipeline."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from farm import Farm
 
 from xnorflow.compiler.folding import Popcount
+from xnorflow.compiler.planes import Gate
 from xnorflow.hdl.popcount import XnorPopcount
 from xnorflow.sim.component import run_bench
 
@@ -15,18 +17,32 @@ UNITS = [
     *((width, stages) for width in (49, 64) for stages in (1, 3)),
     (256, 4),
 ]
+GATED = [(4, 0), (5, 1), (13, 0), (49, 2), (64, 1)]  # with gates of all kinds
 
 
 @pytest.mark.parametrize("kind", Popcount)
 def test_counts_agreeing_bits(tmp_path: Path, kind: Popcount) -> None:
-    units = {f"u{width}_{stages}": {"width": width, "stages": stages} for width, stages in UNITS}
-    parts = {name: XnorPopcount(unit["width"], kind=kind, stages=unit["stages"]) for name, unit in units.items()}
+    units = {f"u{width}_{stages}": unit_of(width, stages) for width, stages in UNITS}
+    units |= {f"g{width}_{stages}": unit_of(width, stages, mixed(width)) for width, stages in GATED}
+    parts = {name: XnorPopcount(**unit, kind=kind) for name, unit in units.items()}
     run_bench(Farm(parts), "bench_popcount", build_dir=tmp_path, name="farm", parameters={"units": units})
 
 
-def test_reference_counts_equal_bits() -> None:
-    assert XnorPopcount.reference(0b1100, 0b1010, 4) == 2
-    assert XnorPopcount.reference(0, 0, 7) == 7
+def unit_of(width: int, stages: int, gates: list[Gate] | None = None) -> dict[str, Any]:
+    return {"width": width, "stages": stages, "gates": gates}
+
+
+def mixed(width: int) -> list[Gate]:
+    """Runs of gates that no slice of a power of two is aligned with, and single ones."""
+    return [list(Gate)[(k // 3 + k // 4) % 3] for k in range(width)]
+
+
+def test_reference_counts_ones_of_gates() -> None:
+    assert XnorPopcount(4).reference(0b1100, 0b1010) == 2
+    assert XnorPopcount(7).reference(0, 0) == 7
+    assert XnorPopcount(4, gates=[Gate.AND] * 4).reference(0b1100, 0b1010) == 1
+    assert XnorPopcount(4, gates=[Gate.ANDN] * 4).reference(0b1100, 0b1010) == 1
+    assert XnorPopcount(3, gates=[Gate.XNOR, Gate.AND, Gate.ANDN]).reference(0b011, 0b111) == 3
 
 
 @pytest.mark.parametrize(
@@ -35,6 +51,7 @@ def test_reference_counts_equal_bits() -> None:
         ({"width": 0}, ValueError, "width must be a positive integer, not 0"),
         ({"width": 2.0}, TypeError, "width must be a positive integer, not 2.0"),
         ({"width": 4, "stages": -1}, ValueError, "stages must be an integer of at least 0, not -1"),
+        ({"width": 4, "gates": [Gate.AND]}, ValueError, "gates must be one for each of 4 bits, not 1"),
         ({"width": 4, "kind": "adders"}, TypeError, "kind must be a Popcount, not 'adders'"),
     ],
 )
