@@ -1,16 +1,17 @@
 """The fast CPU backend: the integer network, computed layer by layer in whatever way is quickest here.
 
-It equals the golden model bit for bit; tests and `xnorflow bench` check that. Which way each layer takes is measured,
-once a process, on the layer's own shape with a small batch.
+It equals the golden model bit for bit; tests and `xnorflow bench` check that. Which way each dot product takes is
+measured, once a process, on its own shape with a small batch. A node that no quick way is known for (a sum, thresholds
+that do not stand right behind a dot product, convolutions in groups, ...) is computed as the golden model does.
 """
 
 import os
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,12 @@ from .fast_maps import (
     as_codes,
     gather,
     keeps_planes,
-    pool_accumulators,
     pool_codes,
     vector_stage,
     window_of,
 )
-from .golden import threshold
-from .ir import CodeType, Encoding, IntegerNetwork, Scores, Stage, Threshold
+from .golden import step_of
+from .ir import CodeType, Conv2d, Encoding, IntegerNetwork, MaxPool, Node, Stage, Threshold
 from .packing import pack_planes
 
 __all__ = ["Backend", "BackendResult", "input_codes", "run"]
@@ -40,15 +40,27 @@ SMALL_WORK = 1 << 30  # multiply-adds a run below which plain float beats import
 CALIBRATION = 256  # samples
 REPEATS = 5
 
+_Value = Maps | NDArray[np.integer[Any]]  # of a batch: (B * pixels, C), codes, their planes or accumulators
+_Compute = Callable[[Mapping[str, _Value], Workers], _Value]
+
 # What a layer's speed depends on: shape and types, whether codes arrive as planes, and the number of threads.
 _Key = tuple[tuple[int, ...], int, Encoding, CodeType, int, bool, int]
 _fastest: dict[_Key, Method] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What yields the tensor of the node `name`, and which tensors nobody needs after it."""
+
+    name: str
+    compute: _Compute
+    drops: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class BackendResult:
     """classes: int64 (B,), the first largest score. scores: int64 (B, C). codes: uint8 (B, *shape) by node name, as
-    far as asked for. methods: how each dot product was computed."""
+    far as asked for. methods: how each dot product was computed, convolutions in groups excepted."""
 
     classes: NDArray[np.int64]
     scores: NDArray[np.int64]
@@ -69,26 +81,44 @@ class Backend:
             raise UsageError(f"threads must be a positive whole number, not {threads}")
         self.network = network
         self.threads = threads or _default_threads()
-        self.stages = tuple(network.stages())
+        self.stages = tuple(stage for stage in network.stages() if not _grouped(stage))
         for stage in map(vector_stage, self.stages):
             if method is not None and not supports(method, stage):
                 raise UsageError(
                     f"layer {stage.dot.name!r} cannot be computed by {method}; use one of "
                     f"{', '.join(way for way in Method if supports(way, stage))}"
                 )
-        self._windows = [window_of(stage) for stage in self.stages]
-        largest = max(window.positions * window.columns if window else 1 for window in self._windows)
-        self._batch = min(BATCH, max(1, BATCH_ELEMENTS // largest))
+        self._batch = min(BATCH, max(1, BATCH_ELEMENTS // max(map(_elements, network.stages()))))
         self.methods: dict[str, Method] = {}
-        self._layers: list[Layer] = []
-        planes = False  # codes arrive as bytes
         with _torch_threads(self.threads):
-            for stage in self.stages:
+            self._works = self._plan(method)
+
+    def _plan(self, method: Method | None) -> list[_Work]:
+        """What is to be done, in order. A Threshold that is a stage's sink is done with its dot product."""
+        stages = {stage.dot.name: stage for stage in self.stages}
+        fused = {stage.end.name for stage in self.stages} - stages.keys()
+        last = {name: nodes[-1].name for name, nodes in self.network.readers().items() if nodes}
+        planes: set[str] = set()  # the tensors that are bit planes
+        works = []
+        for node in self.network.nodes[1:]:
+            if node.name in fused:
+                continue
+            drops = tuple(name for name in node.inputs if last[name] == node.name)
+            stage = stages.get(node.name)
+            if stage is not None:
                 vectors = vector_stage(stage)
-                chosen = method or _measured(vectors, planes and keeps_planes(stage), self.threads)
-                self.methods[stage.dot.name] = chosen
-                self._layers.append(build_layer(chosen, vectors))
-                planes = chosen is Method.POPCOUNT and not stage.pools_after
+                in_planes = node.inputs[0] in planes and keeps_planes(stage)
+                chosen = self.methods[node.name] = method or _measured(vectors, in_planes, self.threads)
+                if chosen is Method.POPCOUNT and isinstance(stage.sink, Threshold):
+                    planes.add(stage.end.name)
+                works.append(_Work(stage.end.name, _product(stage, build_layer(chosen, vectors)), drops))
+            elif isinstance(node, MaxPool) and isinstance(node.type, CodeType):
+                if node.type.bits == 1 and node.inputs[0] in planes:
+                    planes.add(node.name)
+                works.append(_Work(node.name, _code_pool(self.network, node), drops))
+            else:
+                works.append(_Work(node.name, _as_golden(self.network, node), drops))
+        return works
 
     def run(self, codes: NDArray[np.uint8], *, keep: Collection[str] = ()) -> BackendResult:
         """Scores and classes of input codes, uint8 (B, *input shape); `input_codes` makes them of raw samples.
@@ -97,10 +127,10 @@ class Backend:
         out of range.
         """
         _check(self.network, codes)
-        shapes = {stage.sink.name: stage.sink.type.shape for stage in self.stages if isinstance(stage.sink, Threshold)}
+        shapes = {node.name: node.type.shape for node in self.network.nodes[1:] if isinstance(node.type, CodeType)}
         for name in keep:
             if name not in shapes:
-                raise UsageError(f"no threshold node named {name!r}; there are {', '.join(shapes) or 'none'}")
+                raise UsageError(f"no node named {name!r} yields codes; there are {', '.join(shapes) or 'none'}")
         kept: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in keep}
         scores = []
         with _torch_threads(self.threads), Workers(self.threads) as workers:
@@ -113,29 +143,64 @@ class Backend:
     def _run_block(
         self, codes: NDArray[np.uint8], kept: dict[str, list[NDArray[np.uint8]]], workers: Workers
     ) -> NDArray[np.int64]:
-        value: Maps = codes.reshape(-1, self.network.input.type.shape[-1])
-        kind = self.network.input.type
-        for stage, layer, window in zip(self.stages, self._layers, self._windows, strict=True):
-            for pool in stage.pools_before:
-                value = pool_codes(pool, kind, value)
-                kind = replace(kind, shape=pool.type.shape)
-            vectors = gather(stage, value, window)
-            if isinstance(stage.sink, Scores):
-                return self._scores(layer.accumulators(vectors, workers))
-            if stage.pools_after:
-                pooled = pool_accumulators(stage, layer.accumulators(vectors, workers))
-                value = threshold(stage.sink, pooled).reshape(-1, pooled.shape[-1])
-            else:
-                value = layer.codes(vectors, workers)
-            kind = stage.sink.type
-            if stage.sink.name in kept:
-                kept[stage.sink.name].append(as_codes(value))
-        return self._scores(as_codes(value))
+        source = self.network.input
+        alive: dict[str, _Value] = {source.name: codes.reshape(-1, source.type.shape[-1])}
+        for work in self._works:
+            value = work.compute(alive, workers)
+            for name in work.drops:
+                del alive[name]
+            alive[work.name] = value
+            if work.name in kept:
+                kept[work.name].append(as_codes(_codes(value)))
+        return _array(alive[self.network.scores.name]).astype(np.int64, copy=False)
 
-    def _scores(self, counted: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        node = self.network.scores
-        scores: NDArray[np.int64] = counted * node.multiplier + node.offset
-        return scores
+
+def _grouped(stage: Stage) -> bool:
+    return isinstance(stage.dot, Conv2d) and stage.dot.groups > 1
+
+
+def _elements(stage: Stage) -> int:
+    """Elements of all windows of a sample; of a dense layer 1."""
+    window = window_of(stage)
+    return window.positions * window.columns if window else 1
+
+
+def _product(stage: Stage, layer: Layer) -> _Compute:
+    """The dot product, with its thresholds where they stand right behind it."""
+    source, window = stage.dot.inputs[0], window_of(stage)
+    work = layer.codes if isinstance(stage.sink, Threshold) else layer.accumulators
+    return lambda values, workers: work(gather(stage, _codes(values[source]), window), workers)
+
+
+def _codes(value: _Value) -> Maps:
+    """The tensor of a node of codes."""
+    return cast(Maps, value)
+
+
+def _array(value: _Value) -> NDArray[np.integer[Any]]:
+    """Codes or accumulators as an array, whichever way they are there."""
+    return value.codes() if isinstance(value, Planes) else value
+
+
+def _code_pool(network: IntegerNetwork, node: MaxPool) -> _Compute:
+    """A pool of codes."""
+    (source,) = node.inputs
+    kind = network.node(source).type
+    assert isinstance(kind, CodeType)  # the caller's case
+    return lambda values, workers: pool_codes(node, kind, _codes(values[source]))
+
+
+def _as_golden(network: IntegerNetwork, node: Node) -> _Compute:
+    """The golden model's way, on arrays (B, *shape)."""
+    step = step_of(network, node)
+    shapes = {name: network.node(name).type.shape for name in node.inputs}
+
+    def compute(values: Mapping[str, _Value], workers: Workers) -> _Value:
+        return step(*(_array(values[name]).reshape(-1, *shape) for name, shape in shapes.items())).reshape(
+            -1, node.type.shape[-1]
+        )
+
+    return compute
 
 
 def run(
@@ -204,8 +269,8 @@ def _candidates(stage: Stage) -> Iterator[Method]:
 def _seconds(layer: Layer, planes: bool, threads: int) -> float:
     """Least time of the layer on random codes; a first run compiles and does not count."""
     stage = layer.stage
-    bits, columns = stage.input_type.bits, stage.input_type.size
-    codes = np.random.default_rng(0).integers(0, 1 << bits, (CALIBRATION, columns), dtype=np.uint8)
+    bits, columns, most = stage.input_type.bits, stage.input_type.size, stage.input_type.max_code
+    codes = np.random.default_rng(0).integers(0, most + 1, (CALIBRATION, columns), dtype=np.uint8)
     source = Planes(pack_planes(codes, bits), columns) if planes else codes
     work = layer.codes if isinstance(stage.sink, Threshold) else layer.accumulators
     times = []

@@ -32,7 +32,8 @@ from .ir import (
     Weights,
 )
 from .ranges import acc_type
-from .verify import score_range, verify
+from .verify import verify
+from .verify_edges import score_range
 
 __all__ = ["ImportedNetwork", "import_bnn_pynq"]
 

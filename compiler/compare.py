@@ -105,8 +105,8 @@ def compare_with_module(
 
 def check_same_layers(network: IntegerNetwork, chain: Chain) -> None:
     """UsageError unless the network has the names and the weight shapes of the module."""
-    found = [(stage.dot.name, stage.sink.name, *stage.dot.weights.codes.shape) for stage in network.stages()]
-    wanted = [(layer.name, layer.sink_name, *layer.dot.weight.flatten(1).shape) for layer in chain.layers]
+    found = [(stage.dot.name, *stage.dot.weights.codes.shape) for stage in network.stages()]
+    wanted = [(layer.name, *layer.dot.weight.flatten(1).shape) for layer in chain.layers]
     for ours, theirs in zip_longest(found, wanted):
         if ours != theirs:
             raise UsageError(f"the network was not compiled from this module: it has layer {ours}, the module {theirs}")

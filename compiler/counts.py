@@ -4,7 +4,20 @@ import math
 from dataclasses import dataclass
 
 from .folding import Folding, check_folding
-from .ir import CodeType, Conv2d, Dense, IntegerNetwork, MaxPool, Node, Scores, Stage, Threshold
+from .ir import (
+    Add,
+    CodeType,
+    Conv2d,
+    Dense,
+    IntegerNetwork,
+    MaxPool,
+    Node,
+    Requantize,
+    Scores,
+    Stage,
+    SumPool,
+    Threshold,
+)
 
 __all__ = ["LayerCounts", "count_layers", "node_operations", "total_counts"]
 
@@ -17,9 +30,14 @@ class LayerCounts:
     the stored bits grows with it. macs: multiply-adds, positions * N * K. operations: 2 * macs, the field's way to
     count. binary_operations: 2 * macs for each pair of a weight plane and an activation plane, the XNORs and the bits
     counted.
-    acc_bits: width of the popcount accumulator. thresholds: comparisons. weight_bits, threshold_bits: stored.
+    acc_bits: width of the popcount accumulator. thresholds: comparisons. weight_bits, threshold_bits: stored, the
+    constants of a Requantize included.
     weight_reads, threshold_reads, activation_reads, activation_writes: bits a frame, the input buffer being read
     once for each neuron fold. activation_writes: the vectors that the engine takes, a convolution's windows.
+    additions, multiplications: of whole numbers, by sums, sum pools and requantizations.
+
+    What stands between dot products is counted with the one before it, along first inputs; what has none before it,
+    with the first.
     """
 
     name: str
@@ -37,18 +55,24 @@ class LayerCounts:
     threshold_reads: int
     activation_reads: int
     activation_writes: int
+    additions: int
+    multiplications: int
 
 
 def node_operations(node: Node) -> int:
-    """Operations a frame: two for each weight, one for each threshold, at every position; two for each score; one
-    less than its window has elements for each output of a pool."""
+    """Operations a frame: two for each weight, one for each threshold, at every position; two for each score and each
+    requantization; one less than it has terms for each sum and each output of a pool."""
     match node:
         case Dense():
             return 2 * node.weights.codes.size
         case Conv2d():
             return 2 * node.weights.codes.size * math.prod(node.type.shape[:-1])
-        case MaxPool():
+        case MaxPool() | SumPool():
             return node.type.size * (math.prod(node.kernel) - 1)
+        case Add():
+            return node.type.size * (len(node.inputs) - 1)
+        case Requantize():
+            return 2 * node.type.size
         case Threshold():
             return node.type.size * node.type.max_code
         case Scores():
@@ -59,7 +83,13 @@ def node_operations(node: Node) -> int:
 def count_layers(network: IntegerNetwork, folding: Folding) -> tuple[LayerCounts, ...]:
     """The work of each engine in stream order; UsageError if the folding does not suit the network."""
     check_folding(network, folding)
-    return tuple(_count(stage, folding) for stage in network.stages())
+    stages = list(network.stages())
+    behind: dict[str, list[Node]] = {stage.dot.name: [] for stage in stages}
+    owners = {network.input.name: stages[0].dot.name}
+    for node in network.nodes[1:]:
+        owners[node.name] = node.name if node.name in behind else owners[node.inputs[0]]
+        behind[owners[node.name]].append(node)
+    return tuple(_count(network, stage, folding, behind[stage.dot.name]) for stage in stages)
 
 
 def total_counts(layers: tuple[LayerCounts, ...]) -> dict[str, int]:
@@ -75,6 +105,8 @@ def total_counts(layers: tuple[LayerCounts, ...]) -> dict[str, int]:
         "threshold_reads",
         "activation_reads",
         "activation_writes",
+        "additions",
+        "multiplications",
     )
     return {name: sum(getattr(layer, name) for layer in layers) for name in summed}
 
@@ -85,8 +117,8 @@ def popcount_bits(columns: int, weight_bits: int, activation: CodeType) -> int:
     return (columns * weight_max * activation.max_code).bit_length()
 
 
-def _count(stage: Stage, folding: Folding) -> LayerCounts:
-    weights, source, sink = stage.dot.weights, stage.input_type, stage.sink
+def _count(network: IntegerNetwork, stage: Stage, folding: Folding, behind: list[Node]) -> LayerCounts:
+    weights, source = stage.dot.weights, stage.input_type
     rows, columns = map(int, weights.codes.shape)
     fold = folding.layers[stage.dot.name]
     nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns, stage.segments)
@@ -94,8 +126,25 @@ def _count(stage: Stage, folding: Folding) -> LayerCounts:
     matrix = rows * columns
     macs = positions * matrix
     acc_bits = popcount_bits(columns, weights.bits, source)
-    levels = sink.type.max_code if isinstance(sink, Threshold) else 0
-    compared = sink.type.size // rows  # positions that pooled accumulators leave
+    thresholds = threshold_bits = threshold_reads = additions = multiplications = 0
+    for node in behind:
+        match node:
+            case Threshold():
+                counts, kind = _reads_counts(network, node), network.node(node.inputs[0]).type
+                bits = acc_bits if counts else (kind.hi - kind.lo).bit_length()
+                compared, levels = node.type.size // node.type.shape[-1], node.type.max_code
+                padded = nf * fold.pe if counts else node.type.shape[-1]  # an engine has a comparator for each PE
+                thresholds += node.type.size * levels
+                threshold_bits += node.thresholds.size * bits
+                threshold_reads += compared * padded * levels * bits
+            case Requantize():
+                bits = 32 * 2 * node.multiplier.size
+                threshold_bits += bits
+                threshold_reads += node.type.size // node.type.shape[-1] * bits
+                additions += node.type.size
+                multiplications += node.type.size
+            case Add() | SumPool():
+                additions += node_operations(node)
     return LayerCounts(
         name=stage.dot.name,
         rows=rows,
@@ -105,11 +154,21 @@ def _count(stage: Stage, folding: Folding) -> LayerCounts:
         operations=2 * macs,
         binary_operations=2 * macs * weights.bits * source.bits,
         acc_bits=acc_bits,
-        thresholds=compared * rows * levels,
+        thresholds=thresholds,
         weight_bits=matrix * weights.bits,
-        threshold_bits=rows * levels * acc_bits,
+        threshold_bits=threshold_bits,
         weight_reads=positions * nf * fold.pe * sf * fold.simd * weights.bits,
-        threshold_reads=compared * nf * fold.pe * levels * acc_bits,
+        threshold_reads=threshold_reads,
         activation_reads=positions * nf * sf * fold.simd * source.bits,
         activation_writes=positions * columns * source.bits,
+        additions=additions,
+        multiplications=multiplications,
     )
+
+
+def _reads_counts(network: IntegerNetwork, node: Node) -> bool:
+    """Whether the accumulators of a dot product reach the node, pools of them between or not."""
+    source = network.node(node.inputs[0])
+    if isinstance(source, MaxPool):
+        return _reads_counts(network, source)
+    return isinstance(source, Dense | Conv2d)

@@ -147,17 +147,23 @@ def _xnor(layer: LayerCounts, stage: Stage, folding: Folding, model: EnergyModel
     bit_pairs = columns_handled * planes
     simd = folding.layers[layer.name].simd
     accumulations = columns_handled // simd * planes
-    comparisons = layer.threshold_reads // layer.acc_bits
     full_adders = bit_pairs * (model.xnor_per_full_adder + model.full_adders_per_counted_bit)
-    full_adders += (accumulations + comparisons) * layer.acc_bits
+    full_adders += accumulations * layer.acc_bits + layer.threshold_reads  # a comparison takes as many as it reads bits
     scores = stage.sink.type.size if isinstance(stage.sink, Scores) else 0
     buffer = layer.activation_writes // layer.positions
     return _Parts(
-        full_adders * model.full_adder_pj + scores * (model.int32_multiply_pj + model.int32_add_pj),
+        full_adders * model.full_adder_pj
+        + scores * (model.int32_multiply_pj + model.int32_add_pj)
+        + _sums(layer, model),
         model.read_pj(layer.weight_reads, layer.weight_bits)
         + (model.read_pj(layer.threshold_reads, layer.threshold_bits) if layer.thresholds else 0.0),
         model.read_pj(layer.activation_reads, buffer) + model.read_pj(layer.activation_writes, buffer),
     )
+
+
+def _sums(layer: LayerCounts, model: EnergyModel) -> float:
+    """What stands between the dot products adds and multiplies in int32, in every design alike."""
+    return layer.additions * model.int32_add_pj + layer.multiplications * model.int32_multiply_pj
 
 
 def _mac(layer: LayerCounts, stage: Stage, bits: int, multiply_pj: float, add_pj: float, model: EnergyModel) -> _Parts:
@@ -166,7 +172,9 @@ def _mac(layer: LayerCounts, stage: Stage, bits: int, multiply_pj: float, add_pj
     buffer = layer.activation_writes / layer.positions * activation_scale
     bias_bits = 32 * layer.rows
     return _Parts(
-        layer.weight_reads // stage.dot.weights.bits * (multiply_pj + add_pj) + layer.positions * layer.rows * add_pj,
+        layer.weight_reads // stage.dot.weights.bits * (multiply_pj + add_pj)
+        + layer.positions * layer.rows * add_pj
+        + _sums(layer, model),
         model.read_pj(layer.weight_reads * weight_scale, layer.weight_bits * weight_scale)
         + model.read_pj(layer.positions * bias_bits, bias_bits),
         model.read_pj(layer.activation_reads * activation_scale, buffer)

@@ -98,15 +98,25 @@ def supports(method: Method, stage: Stage) -> bool:
     weights, source = stage.dot.weights, stage.input_type
     match method:
         case Method.POPCOUNT:
-            return weights.encoding is Encoding.BIPOLAR and importlib.util.find_spec("numba") is not None
+            return _on_planes(stage) and importlib.util.find_spec("numba") is not None
         case Method.BITWISE:
-            return weights.encoding is Encoding.BIPOLAR
+            return _on_planes(stage)
         case Method.INT8:
             largest = int(np.abs(weights.values()).max())
             fits = largest <= _INT8_WEIGHT and source.size * largest * 256 < 1 << 31
-            return fits and importlib.util.find_spec("torch") is not None
+            return (
+                fits
+                and source.encoding not in (Encoding.LOG, Encoding.LOG_UNSIGNED)
+                and importlib.util.find_spec("torch") is not None
+            )
         case Method.FLOAT:
             return True
+
+
+def _on_planes(stage: Stage) -> bool:
+    """Whether weights and codes are weighted sums of bit planes with no offset but the popcount domain's."""
+    bipolar = stage.dot.weights.encoding is Encoding.BIPOLAR
+    return bipolar and stage.input_type.encoding in (Encoding.BIPOLAR, Encoding.UNSIGNED)
 
 
 def build_layer(method: Method, stage: Stage) -> Layer:
@@ -312,7 +322,7 @@ class _Float(_Product):
         largest = int(np.abs(values).sum(axis=1).max()) * max(-source.lo, source.hi)
         self.dtype = np.dtype(np.float32 if largest < 1 << 24 else np.float64)
         self.weights = np.ascontiguousarray(values.T.astype(self.dtype))
-        self.table = source.values(np.arange(1 << source.bits)).astype(self.dtype)
+        self.table = source.values(np.arange(source.max_code + 1)).astype(self.dtype)
 
     def product(self, source: Codes | Planes, workers: Workers) -> NDArray[Any]:
         product: NDArray[np.floating[Any]] = self.table[_bytes(source)] @ self.weights

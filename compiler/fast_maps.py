@@ -5,17 +5,15 @@ windows and pools work on the words themselves; otherwise on codes.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .fast_layers import Codes, Planes
 from .geometry import Window
 from .ir import CodeType, Conv2d, Dense, MaxPool, Stage, Threshold
 from .packing import WORD
 
-__all__ = ["Maps", "as_codes", "gather", "keeps_planes", "pool_accumulators", "pool_codes", "vector_stage", "window_of"]
+__all__ = ["Maps", "as_codes", "gather", "keeps_planes", "pool_codes", "vector_stage", "window_of"]
 
 Maps = Codes | Planes
 
@@ -38,10 +36,9 @@ def window_of(stage: Stage) -> Window | None:
 
 
 def keeps_planes(stage: Stage) -> bool:
-    """Whether planes that come to the stage reach its layer as planes."""
+    """Whether planes of the dot product's input reach its layer as planes."""
     kind = stage.input_type
-    whole_words = kind.shape[-1] % WORD == 0 or (isinstance(stage.dot, Dense) and kind.size == kind.shape[-1])
-    return whole_words and (kind.bits == 1 or not stage.pools_before)
+    return kind.shape[-1] % WORD == 0 or (isinstance(stage.dot, Dense) and kind.size == kind.shape[-1])
 
 
 def gather(stage: Stage, maps: Maps, window: Window | None) -> Maps:
@@ -85,16 +82,6 @@ def pool_codes(pool: MaxPool, before: CodeType, maps: Maps) -> Maps:
         return Planes(np.ascontiguousarray(merged.reshape(-1, 1, words.shape[-1])), channels)
     codes = as_codes(maps).reshape(-1, height, width, channels)
     return np.ascontiguousarray(window.patches(codes).max(axis=(3, 4)).reshape(-1, channels))
-
-
-def pool_accumulators(stage: Stage, acc: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-    """Accumulators (B * positions, N) after the pools between dot product and sink: (B, *shape)."""
-    shape = stage.dot.type.shape
-    for pool in stage.pools_after:
-        window = pool.window(replace(stage.dot.type, shape=shape))
-        acc = window.patches(acc.reshape(-1, *shape)).max(axis=(3, 4))
-        shape = acc.shape[1:]
-    return acc
 
 
 def as_codes(maps: Maps) -> Codes:

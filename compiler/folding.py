@@ -1,6 +1,6 @@
 """Folding: how many rows and columns of each matrix work in one cycle. A separate object, kept in a YAML file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +8,22 @@ from pathlib import Path
 from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
 from ..errors import HardwareError, UsageError
 from ..files import atomic_write
-from .ir import Encoding, IntegerNetwork
+from .ir import (
+    AccType,
+    Add,
+    CodeType,
+    Concat,
+    Conv2d,
+    Dense,
+    Encoding,
+    IntegerNetwork,
+    MaxPool,
+    Node,
+    Requantize,
+    SumPool,
+    Threshold,
+)
+from .planes import DotForm
 
 __all__ = [
     "Folding",
@@ -39,18 +54,20 @@ class Popcount(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayerFold:
-    """The folding of one dot product: PE rows x SIMD columns a cycle.
+    """The folding of one dot product: PE rows x SIMD columns a cycle, a part of the activations' bit planes at a time.
 
     NF = ceil(N / PE) neuron folds, SF = ceil(K / SIMD) synapse folds, for a convolution kh * kw * ceil(C / SIMD); a
-    vector takes NF * SF cycles. What does not divide is padded up, and the waste is shown.
+    vector takes NF * SF * planes_in_time cycles. What does not divide is padded up, and the waste is shown; the planes
+    in time divide the activation planes.
     """
 
     pe: int
     simd: int
     memory: Memory = Memory.AUTO
+    planes_in_time: int = 1
 
     def __post_init__(self) -> None:
-        for name, value in (("pe", self.pe), ("simd", self.simd)):
+        for name, value in (("pe", self.pe), ("simd", self.simd), ("planes_in_time", self.planes_in_time)):
             if value < 1:
                 raise UsageError(f"{name} must be a positive whole number, not {value}")
 
@@ -61,6 +78,20 @@ class LayerFold:
     def synapse_folds(self, columns: int, segments: int = 1) -> int:
         """SF for a matrix of that many columns, in so many segments that start on a beat of their own."""
         return segments * -(-columns // segments // self.simd)
+
+    def passes(self, rows: int) -> int:
+        """How often each beat of a vector is worked on: NF times the planes in time."""
+        return self.neuron_folds(rows) * self.planes_in_time
+
+    def planes_problem(self, form: DotForm) -> str | None:
+        """What is wrong with the planes in time for a dot product of that form, or None."""
+        if self.planes_in_time == 1:
+            return None
+        if form.shift_bits:
+            return f"planes_in_time {self.planes_in_time}: {form.weights} weights shift all planes at once; use 1"
+        if form.activation_planes % self.planes_in_time:
+            return f"planes_in_time {self.planes_in_time} does not divide {form.activation_planes} activation planes"
+        return None
 
 
 @dataclass(frozen=True)
@@ -117,12 +148,28 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
 
 def check_buildable(network: IntegerNetwork) -> None:
     """HardwareError naming every node that no hardware is built for yet."""
-    missing = []
-    for stage in network.stages():
-        missing += [f"{pool.name} (a pool of accumulators)" for pool in stage.pools_after]
-        if stage.dot.weights.encoding is not Encoding.BIPOLAR:
-            missing.append(f"{stage.dot.name} ({stage.dot.weights.encoding} weights)")
+    missing = [f"{node.name} ({why})" for node in network.nodes for why in _unbuilt(network, node)]
+    missing += [f"{name} (read by several)" for name, readers in network.readers().items() if len(readers) > 1]
     if any(stage.vectors > 1 for stage in list(network.stages())[-1:]):
         missing.append(f"{network.scores.name} of a map")
     if missing:
         raise HardwareError(f"hardware for {', '.join(missing)} is not built yet")
+
+
+def _unbuilt(network: IntegerNetwork, node: Node) -> Iterator[str]:
+    """What keeps a node from being built."""
+    sources = [network.node(name).type for name in node.inputs]
+    match node:
+        case Dense() | Conv2d():
+            if node.weights.encoding is not Encoding.BIPOLAR:
+                yield f"{node.weights.encoding} weights"
+            if isinstance(node, Conv2d) and node.groups > 1:
+                yield f"{node.groups} groups"
+        case MaxPool() if isinstance(node.type, AccType):
+            yield "a pool of accumulators"
+        case Threshold() if isinstance(sources[0], CodeType):
+            yield "thresholds of codes"
+        case Add() | Concat() | SumPool() | Requantize():
+            yield f"a node of kind {node.kind}"
+    if isinstance(node.type, CodeType) and node.type.encoding not in (Encoding.BIPOLAR, Encoding.UNSIGNED):
+        yield f"{node.type.encoding} codes"

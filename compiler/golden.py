@@ -1,6 +1,6 @@
 """The golden model: the integer network in plain NumPy. The oracle that everything else is compared with."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .ir import CodeType, Conv2d, Dense, Input, IntegerNetwork, MaxPool, Node, Scores, Threshold
+from .ir import (
+    AccType,
+    Add,
+    CodeType,
+    Concat,
+    Conv2d,
+    Dense,
+    IntegerNetwork,
+    MaxPool,
+    Node,
+    Requantize,
+    Scores,
+    SumPool,
+    Threshold,
+)
 
-__all__ = ["Tensor", "Trace", "run"]
+__all__ = ["Step", "Tensor", "Trace", "run", "step_of", "threshold"]
 
 Tensor = NDArray[np.integer[Any]]
+Step = Callable[..., Tensor]
+"""What a node makes of a batch of each of its inputs, (B, *shape) each: (B, *its shape)."""
 
 BATCH = 1024  # samples worked on at a time: bounds the memory, not the result
 BATCH_ELEMENTS = 1 << 24  # of the largest array of windows, for the same reason
@@ -57,13 +73,20 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8], *, keep: Collection[s
     if codes.size and int(codes.max()) > source.max_code:
         raise UsageError(f"input code {int(codes.max())} does not fit into {source.bits} bits")
     names = [node.name for node in network.nodes if keep is None or node.name in keep]
-    steps = [(node, step_of(network, node)) for node in network.nodes]
+    steps = [(node, step_of(network, node)) for node in network.nodes[1:]]
+    last = {name: readers[-1].name for name, readers in network.readers().items() if readers}
     kept: dict[str, list[Tensor]] = {name: [] for name in [*names, network.scores.name]}
     batch = batch_of(network)
     for start in range(0, max(len(codes), 1), batch):  # at least once, so that an empty batch has its shapes
-        tensor: Tensor = codes[start : start + batch]
+        alive: dict[str, Tensor] = {network.input.name: codes[start : start + batch]}
+        if network.input.name in kept:
+            kept[network.input.name].append(alive[network.input.name])
         for node, step in steps:
-            tensor = step(tensor)
+            tensor = step(*(alive[name] for name in node.inputs))
+            for name in node.inputs:
+                if last[name] == node.name:
+                    del alive[name]
+            alive[node.name] = tensor
             if node.name in kept:
                 kept[node.name].append(tensor)
     tensors = {name: np.concatenate(parts) for name, parts in kept.items()}
@@ -80,30 +103,34 @@ def batch_of(network: IntegerNetwork) -> int:
     return min(BATCH, max(1, BATCH_ELEMENTS // largest))
 
 
-def step_of(network: IntegerNetwork, node: Node) -> Callable[[Tensor], Tensor]:
-    """What a node does to a batch."""
+def step_of(network: IntegerNetwork, node: Node) -> Step:
+    """What a node makes of a batch of its inputs; UsageError for the input node, which makes nothing."""
+    sources = [network.node(name).type for name in node.inputs]
+    codes = [kind for kind in sources if isinstance(kind, CodeType)]
     match node:
-        case Input():
-            return lambda codes: codes
         case Dense():
-            source = network.node(node.inputs[0]).type
-            assert isinstance(source, CodeType)  # verified
-            return dense(node, source)
+            return dense(node, codes[0])
         case Conv2d():
-            source = network.node(node.inputs[0]).type
-            assert isinstance(source, CodeType)  # verified
-            return convolution(node, source)
+            return convolution(node, codes[0])
         case MaxPool():
-            window = node.window(network.node(node.inputs[0]).type)
+            window = node.window(sources[0])
             return lambda maps: window.patches(maps.reshape(-1, *window.input)).max(axis=(3, 4))
+        case SumPool():
+            return sum_pool(node, codes[0])
+        case Add():
+            return lambda *tensors: add(codes, tensors)
+        case Concat():
+            return lambda *tensors: np.concatenate(tensors, axis=-1)
         case Threshold():
-            return lambda acc: threshold(node, acc)
+            return over_values(node.type.shape, sources[0], lambda acc: threshold(node, acc))
+        case Requantize():
+            return over_values(node.type.shape, sources[0], lambda acc: requantize(node, acc))
         case Scores():
             return lambda acc: acc.reshape(len(acc), node.type.size) * node.multiplier + node.offset
-    raise UsageError(f"the golden model does not know {node.kind} nodes")
+    raise UsageError(f"the golden model does not compute {node.kind} nodes")
 
 
-def dense(node: Dense, source: CodeType) -> Callable[[Tensor], Tensor]:
+def dense(node: Dense, source: CodeType) -> Step:
     """The dot product. float64 is exact here, the verifier keeps every partial sum below 2^53, and BLAS is quick."""
     matrix = node.weights.values().astype(np.float64).T
 
@@ -114,23 +141,58 @@ def dense(node: Dense, source: CodeType) -> Callable[[Tensor], Tensor]:
     return multiply
 
 
-def convolution(node: Conv2d, source: CodeType) -> Callable[[Tensor], Tensor]:
-    """The dot product at every position: windows as rows of a matrix, multiplied like `dense`, exact like it."""
-    matrix = node.weights.values().astype(np.float64).T
+def convolution(node: Conv2d, source: CodeType) -> Step:
+    """The dot product at every position: windows as rows of a matrix, multiplied like `dense`, exact like it.
+
+    Each group multiplies its own channels of the windows with its own rows of weights.
+    """
     window = node.window(source)
-    table = source.values(np.arange(1 << source.bits)).astype(np.float64)
+    columns, channels = window.columns // node.groups, window.input[2] // node.groups
+    matrices = node.weights.values().astype(np.float64).reshape(node.groups, -1, columns).transpose(0, 2, 1)
+    table = source.values(np.arange(source.max_code + 1)).astype(np.float64)
 
     def multiply(codes: Tensor) -> Tensor:
         maps = codes.reshape(-1, *window.input)
-        rows = window.patches(maps, node.pad_code or 0).reshape(-1, window.columns)
-        return (table[rows] @ matrix).astype(np.int64).reshape(len(codes), *node.type.shape)
+        patches = window.patches(maps, node.pad_code or 0)
+        split = patches.reshape(*patches.shape[:-1], node.groups, channels)
+        rows = np.moveaxis(split, -2, 0).reshape(node.groups, len(codes) * window.positions, columns)
+        products = (table[rows] @ matrices).astype(np.int64)
+        return np.moveaxis(products, 0, 1).reshape(len(codes), *node.type.shape)
 
     return multiply
 
 
+def add(kinds: Sequence[CodeType], tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+    """The sum of the values, element by element."""
+    total = kinds[0].values(tensors[0])
+    for kind, tensor in zip(kinds[1:], tensors[1:], strict=True):
+        total = total + kind.values(tensor)
+    return total
+
+
+def sum_pool(node: SumPool, source: CodeType) -> Step:
+    """The sum of the values in each window."""
+    window = node.window(source)
+    return lambda codes: window.patches(source.values(codes).reshape(-1, *window.input)).sum(axis=(3, 4))
+
+
+def over_values(shape: tuple[int, ...], source: CodeType | AccType, make: Callable[[Tensor], Tensor]) -> Step:
+    """`make` on accumulators, or on the values that codes stand for; the result (B, *shape)."""
+    if isinstance(source, CodeType):
+        return lambda codes: make(source.values(codes)).reshape(len(codes), *shape)
+    return lambda acc: make(acc).reshape(len(acc), *shape)
+
+
 def threshold(node: Threshold, acc: Tensor) -> NDArray[np.uint8]:
-    """How many thresholds of its neuron each accumulator has reached, coming from the neuron's own side."""
+    """How many thresholds of its neuron each accumulator (..., N) has reached, coming from the neuron's own side."""
     codes = np.zeros(acc.shape, np.uint8)
     for level in node.thresholds.T:
         codes += np.where(node.descending, acc <= level, acc >= level)
-    return codes.reshape(len(acc), *node.type.shape)
+    return codes
+
+
+def requantize(node: Requantize, acc: Tensor) -> NDArray[np.uint8]:
+    """Multiply, add, shift (arithmetically) and clip each accumulator (..., N) with its neuron's constants."""
+    shifted = (acc * node.multiplier + node.offset) >> node.shift
+    codes: NDArray[np.uint8] = np.clip(shifted, 0, node.type.max_code).astype(np.uint8)
+    return codes

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from .counts import node_operations
 from .ir import CodeType, Conv2d, Dense, IntegerNetwork, Node, Threshold
-from .network_file import Array, stored_tensors
+from .network_fields import Array
+from .network_file import stored_tensors
 
 __all__ = ["InspectRow", "Inspection", "inspect"]
 

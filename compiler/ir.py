@@ -201,17 +201,22 @@ class Scores(Node):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One engine of the accelerator: a dot product and what consumes its accumulators.
+    """A dot product and what stands around it.
 
-    input_type: of the codes that the dot product reads. pools_before: pools that make them of the codes of the stage
-    before. pools_after: pools of accumulators, between the dot product and its sink.
+    sink: the Threshold or Scores that reads the accumulators and is alone in that; None where they go elsewhere, to
+    pools, a Requantize or several readers. input_type: of the codes that the dot product reads. pools_before: the
+    pools of codes right in front of it, as far as nobody else reads them.
     """
 
     dot: Dense | Conv2d
-    sink: Threshold | Scores
+    sink: Threshold | Scores | None
     input_type: CodeType
     pools_before: tuple[MaxPool, ...] = ()
-    pools_after: tuple[MaxPool, ...] = ()
+
+    @property
+    def end(self) -> Node:
+        """The node that the engine's stream is of: the Threshold, or the dot product where accumulators go on."""
+        return self.sink if isinstance(self.sink, Threshold) else self.dot
 
     @property
     def vectors(self) -> int:
@@ -263,19 +268,28 @@ class IntegerNetwork:
             return raw.astype(np.uint8)
         return source.transform.codes(raw, source.type.bits)
 
-    def stages(self) -> Iterator[Stage]:
-        """The engines in stream order. Scores behind a Threshold belong to none of them: see `scores`."""
-        pools: list[MaxPool] = []
-        before: tuple[MaxPool, ...] = ()
-        source, dot = self.nodes[0].type, None
+    def readers(self) -> dict[str, tuple[Node, ...]]:
+        """For each node's name the nodes that read it, in topological order."""
+        found: dict[str, list[Node]] = {node.name: [] for node in self.nodes}
         for node in self.nodes:
-            match node:
-                case MaxPool():
-                    pools.append(node)
-                case Dense() | Conv2d():
-                    source, dot, before = self.node(node.inputs[0]).type, node, tuple(pools)
-                    pools = []
-                case Threshold() | Scores() if dot is not None:
-                    assert isinstance(source, CodeType)  # verified
-                    yield Stage(dot, node, source, before, tuple(pools))
-                    dot, pools = None, []
+            for name in node.inputs:
+                found[name].append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
+    def stages(self) -> Iterator[Stage]:
+        """The dot products in topological order."""
+        named = {node.name: node for node in self.nodes}
+        readers = self.readers()
+        for node in self.nodes:
+            if not isinstance(node, Dense | Conv2d):
+                continue
+            source = named[node.inputs[0]]
+            assert isinstance(source.type, CodeType)  # verified
+            reader = readers[node.name][0] if len(readers[node.name]) == 1 else None
+            sink = reader if isinstance(reader, Threshold | Scores) else None
+            pools: list[MaxPool] = []
+            before = source
+            while isinstance(before, MaxPool) and len(readers[before.name]) == 1:
+                pools.insert(0, before)
+                before = named[before.inputs[0]]
+            yield Stage(node, sink, source.type, tuple(pools))

@@ -34,7 +34,8 @@ from .lowering_trace import Chain, Layer, Pool, pair, trace
 from .ranges import acc_type, row_ranges
 from .scores import find_scores, reduced
 from .thresholds import find_thresholds
-from .verify import score_range, verify
+from .verify import verify
+from .verify_edges import score_range
 
 __all__ = ["compile_module"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .ir import AccType, CodeType, Encoding, Weights
+from .types import AccType, CodeType, Weights, code_values
 
 __all__ = ["RowRanges", "acc_type", "row_ranges"]
 
@@ -32,7 +32,7 @@ def row_ranges(weights: Weights, source: CodeType) -> RowRanges:
     """Ranges over all input codes of `source`, independent of each other."""
     values = weights.values()
     ends = np.stack([values * source.lo, values * source.hi])
-    spacing = 2 if source.encoding is Encoding.BIPOLAR else 1  # neighbouring codes stand for integers so far apart
+    spacing = int(np.gcd.reduce(np.diff(code_values(source.bits, source.encoding))))  # between the codes' integers
     step = spacing * np.gcd.reduce(values, axis=1)
     return RowRanges(ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1), np.maximum(step, 1))
 

@@ -11,9 +11,19 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
 
-__all__ = ["AccType", "CodeType", "Codes", "Encoding", "InputTransform", "Integers", "Weights", "code_values"]
+__all__ = [
+    "AccType",
+    "CodeType",
+    "Codes",
+    "Encoding",
+    "InputTransform",
+    "Integers",
+    "Weights",
+    "bits_problem",
+    "code_values",
+]
 
 Codes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
@@ -38,9 +48,27 @@ class Encoding(StrEnum):
     LOG_UNSIGNED = "log_unsigned"
 
 
+MAX_BITS = {Encoding.TERNARY: 2, Encoding.LOG: 5, Encoding.LOG_UNSIGNED: 4}
+"""Where not 8. Powers of two stay within 2^15, so that products of two and their sums remain small integers."""
+
+
+def bits_problem(bits: int, encoding: Encoding) -> str | None:
+    """What is wrong with a code width in that encoding, or None."""
+    least, most = 2 if encoding is Encoding.TERNARY else 1, MAX_BITS.get(encoding, 8)
+    if least <= bits <= most:
+        return None
+    return f"{encoding} codes have {least if least == most else f'{least} to {most}'} bits, not {bits}"
+
+
 @lru_cache(maxsize=64)
 def code_values(bits: int, encoding: Encoding) -> Integers:
-    """The integer that each legal code stands for, int64, indexed by the code. Not writable."""
+    """The integer that each legal code stands for, int64, indexed by the code. Not writable.
+
+    UsageError for a width that the encoding does not have (`bits_problem`).
+    """
+    problem = bits_problem(bits, encoding)
+    if problem is not None:
+        raise UsageError(problem)
     codes = np.arange(3 if encoding is Encoding.TERNARY else 1 << bits, dtype=np.int64)
     half = 1 << bits >> 1
     match encoding:

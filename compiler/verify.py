@@ -1,12 +1,12 @@
 """The verifier: every invariant of an integer network, stated once, all violations reported at once.
 
 `verify` runs after every pass and on every file that is read. The rules come in two tables: `NODE_RULES` look at one
-node alone and at the chain of names; only a network that passes them is handed to `EDGE_RULES`, which follow inputs.
+node alone and at the graph of names; only a network that passes them is handed to `EDGE_RULES` (`verify_edges`), which
+look at what flows along the edges.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from itertools import pairwise
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 
 import numpy as np
@@ -14,7 +14,9 @@ import numpy as np
 from ..errors import UsageError, XnorflowError
 from .ir import (
     AccType,
+    Add,
     CodeType,
+    Concat,
     Conv2d,
     Dense,
     Encoding,
@@ -22,17 +24,22 @@ from .ir import (
     IntegerNetwork,
     MaxPool,
     Node,
+    Requantize,
     Scores,
+    SumPool,
     Threshold,
 )
 from .names import name_problem
-from .ranges import row_ranges
+from .types import bits_problem
+from .verify_edges import EDGE_RULES
 
 __all__ = ["EXACT", "problems", "verify"]
 
 EXACT = 1 << 53  # below this float64 holds every integer: the golden model multiplies in float64
-SCORE_LIMIT = 1 << 62  # scores are int64; differences of two must not wrap either
 SHOWN = 8
+
+ARITY: Mapping[type[Node], tuple[int, int]] = {Input: (0, 0), Add: (2, sys.maxsize), Concat: (2, sys.maxsize)}
+"""How many tensors a node of a kind reads, least and most, where not one."""
 
 Rule = Callable[[IntegerNetwork], Iterator[str]]
 
@@ -74,51 +81,68 @@ def names_are_legal_and_unique(network: IntegerNetwork) -> Iterator[str]:
         seen.add(node.name)
 
 
-def nodes_form_a_chain(network: IntegerNetwork) -> Iterator[str]:
-    """Every node reads the one before it, and no other: streams are not broadcast yet."""
-    if network.nodes and network.nodes[0].inputs:
-        yield f"{network.nodes[0].name}: the first node takes no input, not {', '.join(network.nodes[0].inputs)}"
-    for before, node in pairwise(network.nodes):
-        if node.inputs != (before.name,):
-            yield f"{node.name}: reads ({', '.join(node.inputs)}) instead of the node before it, {before.name}"
-        if not follows(node, before):
-            yield f"{node.name}: {node.kind} cannot follow {before.kind}"
+def nodes_form_a_graph(network: IntegerNetwork) -> Iterator[str]:
+    """Every node reads earlier nodes, as many as its kind takes, each once, and everything but the scores is read."""
+    earlier: set[str] = set()
+    read: set[str] = set()
+    for node in network.nodes:
+        least, most = ARITY.get(type(node), (1, 1))
+        if not least <= len(node.inputs) <= most:
+            wanted = {0: "nothing", 1: "one tensor"}.get(most, f"{least} or more tensors")
+            yield f"{node.name}: of kind {node.kind}, reads {wanted}, not ({', '.join(node.inputs)})"
+        if len(set(node.inputs)) != len(node.inputs):
+            yield f"{node.name}: reads ({', '.join(node.inputs)}), one of them twice"
+        for name in node.inputs:
+            if name not in earlier:
+                yield f"{node.name}: reads {name}, which is no node in front of it"
+        earlier.add(node.name)
+        read.update(node.inputs)
+    for node in network.nodes[:-1]:
+        if node.name not in read:
+            yield f"{node.name}: nobody reads it"
 
 
-def follows(node: Node, before: Node) -> bool:
-    """Whether the kinds of two neighbours fit: what a node reads, codes or accumulators, the other yields.
+def kinds_fit(network: IntegerNetwork) -> Iterator[str]:
+    """What a node reads, codes or accumulators, the other yields. A pool yields what it reads; its type says which."""
+    named = {node.name: node for node in network.nodes}
+    for node in network.nodes:
+        for source in (named[name] for name in node.inputs if name in named):
+            if not readable(node, source):
+                yield f"{node.name}: {node.kind} cannot follow {source.kind}"
 
-    A pool yields what it reads; its type says which. Scores close a dot product or a Threshold.
-    """
-    codes = isinstance(before, Input | Threshold) or (isinstance(before, MaxPool) and isinstance(before.type, CodeType))
+
+def readable(node: Node, source: Node) -> bool:
+    """Whether the kinds of a node and one of its inputs fit."""
+    codes = isinstance(source.type, CodeType)
     match node:
-        case Dense() | Conv2d():
+        case Dense() | Conv2d() | SumPool() | Add() | Concat():
             return codes
-        case Threshold():
-            return not codes
         case MaxPool():
             return codes == isinstance(node.type, CodeType)
+        case Threshold() | Requantize():
+            return not isinstance(source, Scores)
         case Scores():
-            return isinstance(before, Dense | Conv2d | Threshold)
+            return isinstance(source, Dense | Conv2d | SumPool | Add | Threshold | Requantize)
     return True  # an input: its place is a rule of its own
 
 
 def types_are_sound(network: IntegerNetwork) -> Iterator[str]:
-    """Shapes of positive integers; 1 to 8 bits; ranges not empty and exact in float64."""
+    """Shapes of positive integers; bits that the encoding has; ranges not empty and exact in float64."""
     for node in network.nodes:
         kind = node.type
-        wanted = CodeType if isinstance(node, Input | Threshold) else AccType
+        wanted = CodeType if isinstance(node, Input | Threshold | Requantize | Concat) else AccType
         if not isinstance(kind, wanted) and not (isinstance(node, MaxPool) and isinstance(kind, CodeType)):
             yield f"{node.name}: a {node.kind} node has a {wanted.__name__}, not {type(kind).__name__}"
             continue
         if not kind.shape or not all(isinstance(extent, int) and extent > 0 for extent in kind.shape):
             yield f"{node.name}: shape {kind.shape} is not made of positive integers"
         if isinstance(kind, CodeType):
-            if not 1 <= kind.bits <= 8:
-                yield f"{node.name}: codes have 1 to 8 bits, not {kind.bits}"
+            problem = bits_problem(kind.bits, kind.encoding)
+            if problem is not None:
+                yield f"{node.name}: {problem}"
         elif kind.lo > kind.hi:
             yield f"{node.name}: the range {kind.lo}..{kind.hi} is empty"
-        elif isinstance(node, Dense | Conv2d) and max(-kind.lo, kind.hi) >= EXACT:
+        elif not isinstance(node, Scores) and max(-kind.lo, kind.hi) >= EXACT:
             yield f"{node.name}: accumulators {kind.lo}..{kind.hi} do not stay below 2^53"
 
 
@@ -130,12 +154,13 @@ def arrays_are_sound(network: IntegerNetwork) -> Iterator[str]:
                 yield f"{node.name}: {name} must be {np.dtype(dtype).name} with {dimensions} axes"
         if isinstance(node, Dense | Conv2d):
             weights = node.weights
-            if not 1 <= weights.bits <= 8:
-                yield f"{node.name}: weights have 1 to 8 bits, not {weights.bits}"
+            problem = bits_problem(weights.bits, weights.encoding)
+            if problem is not None:
+                yield f"{node.name}: weights: {problem}"
             elif not weights.codes.size:
                 yield f"{node.name}: the weight matrix is empty"
-            elif int(weights.codes.max()) >> weights.bits:
-                yield f"{node.name}: weight code {weights.codes.max()} does not fit into {weights.bits} bits"
+            elif int(weights.codes.max()) > weights.type.max_code:
+                yield f"{node.name}: weight code {weights.codes.max()} is no {weights.bits}-bit {weights.encoding} code"
 
 
 def node_arrays(node: Node) -> tuple[tuple[str, object, type, int], ...]:
@@ -145,7 +170,7 @@ def node_arrays(node: Node) -> tuple[tuple[str, object, type, int], ...]:
             return (("weights", node.weights.codes, np.uint8, 2),)
         case Threshold():
             return (("thresholds", node.thresholds, np.int64, 2), ("descending", node.descending, np.bool_, 1))
-        case Scores():
+        case Scores() | Requantize():
             return (("multiplier", node.multiplier, np.int64, 1), ("offset", node.offset, np.int64, 1))
     return ()
 
@@ -171,103 +196,6 @@ def labels_are_sound(network: IntegerNetwork) -> Iterator[str]:
             yield f"provenance {key!r} is not printable text"
 
 
-def windows_fit(network: IntegerNetwork) -> Iterator[str]:
-    """Windows fit their maps; a padding has a code of the input; a pool keeps the type and takes the window's shape."""
-    for before, node in pairwise(network.nodes):
-        if not isinstance(node, Conv2d | MaxPool):
-            continue
-        try:
-            window = node.window(before.type)
-        except UsageError as error:
-            text = str(error)
-            yield text if text.startswith(f"{node.name}: ") else f"{node.name}: {text}"
-            continue
-        if isinstance(node, MaxPool):
-            wanted = replace(before.type, shape=(*window.output, window.input[2]))
-            if node.type != wanted:
-                yield f"{node.name}: type {node.type} instead of {wanted}"
-        elif (node.pad_code is None) != (node.padding == (0, 0)):
-            yield f"{node.name}: padding {node.padding} and pad_code {node.pad_code}: padding alone has a code"
-        elif (
-            node.pad_code is not None
-            and isinstance(before.type, CodeType)
-            and not 0 <= node.pad_code <= before.type.max_code
-        ):
-            yield f"{node.name}: pad_code {node.pad_code} is no code of {before.type.bits} bits"
-
-
-def dots_fit(network: IntegerNetwork) -> Iterator[str]:
-    """One weight row a neuron, one column an element; the type holds every reachable accumulator."""
-    for before, node in pairwise(network.nodes):
-        if not isinstance(node, Dense | Conv2d) or not isinstance(before.type, CodeType):
-            continue
-        rows, columns = node.weights.codes.shape
-        elements, of = before.type.size, before.name
-        positions: tuple[int, ...] = ()
-        if isinstance(node, Conv2d):
-            try:
-                window = node.window(before.type)
-            except UsageError:
-                continue  # windows_fit tells
-            elements, positions, of = window.columns, window.output, "a window"
-        if columns != elements:
-            yield f"{node.name}: {columns} weight columns for {elements} elements of {of}"
-        elif node.type.shape != (*positions, rows):
-            yield f"{node.name}: {rows} weight rows, but shape {node.type.shape}"
-        else:
-            reach = row_ranges(node.weights, before.type)
-            lo, hi = int(reach.lo.min()), int(reach.hi.max())
-            if lo < node.type.lo or hi > node.type.hi:
-                yield f"{node.name}: range {node.type.lo}..{node.type.hi} does not hold the reachable {lo}..{hi}"
-
-
-def thresholds_fit(network: IntegerNetwork) -> Iterator[str]:
-    """2^bits - 1 ordered thresholds a neuron, within the accumulator's range and one beyond."""
-    for before, node in pairwise(network.nodes):
-        if not isinstance(node, Threshold) or not isinstance(before.type, AccType):
-            continue
-        wanted = (before.type.shape[-1], node.type.max_code)
-        if node.thresholds.shape != wanted or node.descending.shape != wanted[:1]:
-            yield f"{node.name}: thresholds {node.thresholds.shape}, descending {node.descending.shape}, need {wanted}"
-            continue
-        if node.type.shape != before.type.shape:
-            yield f"{node.name}: shape {node.type.shape} for accumulators of shape {before.type.shape}"
-        signed = np.where(node.descending[:, None], -node.thresholds, node.thresholds)
-        unordered = np.flatnonzero((np.diff(signed, axis=1) < 0).any(axis=1))
-        if unordered.size:
-            yield f"{node.name}: thresholds of neuron {unordered[0]} are not in order"
-        lo, hi = int(node.thresholds.min()), int(node.thresholds.max())
-        if lo < before.type.lo - 1 or hi > before.type.hi + 1:
-            yield f"{node.name}: thresholds {lo}..{hi} leave [{before.type.lo} - 1, {before.type.hi} + 1]"
-
-
-def scores_fit(network: IntegerNetwork) -> Iterator[str]:
-    """One multiplier and offset a class; the type holds every score, and int64 holds the type."""
-    for before, node in pairwise(network.nodes):
-        if not isinstance(node, Scores):
-            continue
-        classes = before.type.size
-        if node.multiplier.shape != (classes,) or node.offset.shape != (classes,) or node.type.shape != (classes,):
-            yield (
-                f"{node.name}: {node.multiplier.size} multipliers, {node.offset.size} offsets and shape "
-                f"{node.type.shape} for {classes} accumulators"
-            )
-            continue
-        lo, hi = score_range(node, before.type)
-        if lo < node.type.lo or hi > node.type.hi:
-            yield f"{node.name}: range {node.type.lo}..{node.type.hi} does not hold the scores {lo}..{hi}"
-        if max(-node.type.lo, node.type.hi) >= SCORE_LIMIT:
-            yield f"{node.name}: scores {node.type.lo}..{node.type.hi} do not stay below 2^62"
-
-
-def score_range(node: Scores, source: AccType | CodeType) -> tuple[int, int]:
-    """The least and the largest score, in Python integers: a product that wraps must be seen, not computed."""
-    pairs = zip(node.multiplier.tolist(), node.offset.tolist(), strict=True)
-    reach = (source.lo, source.hi) if isinstance(source, AccType) else (0, source.max_code)
-    ends = [m * end + b for m, b in pairs for end in reach]
-    return min(ends), max(ends)
-
-
 def encodings_are_known(network: IntegerNetwork) -> Iterator[str]:
     """Encodings are members of the enumeration, not strings."""
     for node in network.nodes:
@@ -278,13 +206,13 @@ def encodings_are_known(network: IntegerNetwork) -> Iterator[str]:
 
 
 NODE_RULES: tuple[Rule, ...] = (
+    encodings_are_known,
     ends_are_input_and_scores,
     names_are_legal_and_unique,
-    nodes_form_a_chain,
+    nodes_form_a_graph,
+    kinds_fit,
     types_are_sound,
-    encodings_are_known,
     arrays_are_sound,
     transform_is_sound,
     labels_are_sound,
 )
-EDGE_RULES: tuple[Rule, ...] = (windows_fit, dots_fit, thresholds_fit, scores_fit)

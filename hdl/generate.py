@@ -154,7 +154,7 @@ def _manifest(
 
 
 def _engine(stage: Stage, accelerator: Accelerator) -> EngineEntry:
-    sink = stage.sink.name
+    sink = (stage.sink or stage.dot).name
     engine = accelerator.engines[sink]
     window = accelerator.windows.get(stage.dot.name)
     p = engine.params

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler import golden
-from ..compiler.ir import IntegerNetwork, Scores
+from ..compiler.ir import IntegerNetwork, Threshold
 from ..errors import DataError
 from ..hdl.constants import popcount_domain
 from .interface import Interface, Stream
@@ -31,7 +31,7 @@ def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, f
     if codes.ndim != len(shape) + 1 or codes.shape[1:] != shape or not len(codes):
         raise DataError(f"the network takes images of shape {shape}, not a batch of shape {codes.shape}")
     last = list(network.stages())[-1]
-    kept = [stage.sink.name for stage in network.stages() if not isinstance(stage.sink, Scores)]
+    kept = [stage.sink.name for stage in network.stages() if isinstance(stage.sink, Threshold)]
     trace = golden.run(network, codes, keep=[*kept, last.dot.name])
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -20,7 +20,8 @@ from xnorflow.compiler.ir import (
     Weights,
 )
 from xnorflow.compiler.ranges import acc_type
-from xnorflow.compiler.verify import score_range, verify
+from xnorflow.compiler.verify import verify
+from xnorflow.compiler.verify_edges import score_range
 
 BINARY = (1, Encoding.BIPOLAR)
 

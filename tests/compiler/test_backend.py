@@ -181,7 +181,7 @@ def test_planes_are_codes() -> None:
         (np.zeros((2, 4), np.int64), (), r"must be uint8 .*, not int64 \(2, 4\)"),
         (np.zeros(4, np.uint8), (), r"must be uint8"),
         (np.full((2, 4), 2, np.uint8), (), r"input code 2 does not fit into 1 bits"),
-        (np.zeros((2, 4), np.uint8), ("dense0",), r"no threshold node named 'dense0'; there are act0"),
+        (np.zeros((2, 4), np.uint8), ("dense0",), r"no node named 'dense0' yields codes; there are act0"),
     ],
 )
 def test_wrong_input(codes: np.ndarray, keep: tuple[str, ...], message: str) -> None:

@@ -236,7 +236,7 @@ INCONSISTENT: list[tuple[Callable[[dict[str, Any], dict[str, Any]], Any], str]] 
     (set_in("act0", "bits", 2), "no tensor act0.thresholds of shape"),
     (set_in("act0", "bits", "1"), "bits must be an integer"),
     (set_in("act0", "encoding", None), "encoding must be text"),
-    (set_in("image", "shape", []), r"shape \[\] of 1 bits is not possible"),
+    (set_in("image", "shape", []), r"shape \[\] of 1-bit bipolar codes is not possible"),
     (set_in("image", "shape", [0]), "is not possible"),
     (set_in("image", "shape", [1 << 40]), "is not possible"),
     (set_in("image", "shape", [-3]), "is not possible"),
