@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..compiler.folding import Popcount
+from .activation import activation_unit
 from .arithmetic import adder_tree
 from .buffer import StreamFifo
 from .input_buffer import InputBuffer
@@ -12,7 +13,6 @@ from .params import EngineParams
 from .popcount import XnorPopcount
 from .rom import Rom
 from .stream import beat_signature
-from .threshold import ThresholdUnit
 from .timing import Cell, Repeat, Work
 
 __all__ = ["Engine"]
@@ -52,7 +52,7 @@ class Engine(wiring.Component):
         self._weights = Rom(params.weight_image, fold.memory, lut6=lut6)
         self._preload = Rom(params.preload_image, fold.memory, lut6=lut6) if params.single_threshold else None
         compares = params.thresholds is not None and not params.single_threshold
-        self._thresholds = ThresholdUnit(params.threshold_unit, fold.memory, lut6=lut6) if compares else None
+        self._thresholds = activation_unit(params.threshold_unit, fold.memory, lut6=lut6) if compares else None
         super().__init__(
             {
                 "i": In(beat_signature(fold.simd, params.activation_bits)),

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..compiler.folding import LayerFold, Popcount
 from ..errors import HardwareError
+from .activation_params import ThresholdParams, signed_bits
 from .rom import MAX_WIDTH, MemoryImage
 
-__all__ = ["EngineParams", "ScoreParams", "ThresholdParams"]
+__all__ = ["EngineParams", "ScoreParams"]
 
 Codes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
@@ -21,57 +22,6 @@ Integers = NDArray[np.int64]
 # Beyond this the carry chain of an accumulator misses every clock a board offers; no network comes near.
 MAX_COUNT_BITS = 32
 MAX_SCORE_BITS = 64
-
-
-@dataclass(frozen=True, eq=False)
-class ThresholdParams:
-    """Several thresholds per row, compared a few at a time.
-
-    values: int64 (N, T), nondecreasing rows, each in 0..p_max + 1; code = #{i : P >= values[i]}.
-    comparators: thresholds compared at once for one row; `rounds` cycles then finish a beat of PE rows.
-    """
-
-    name: str
-    values: Integers
-    p_max: int
-    pe: int
-    folds: int
-    comparators: int
-
-    @property
-    def rounds(self) -> int:
-        """Cycles a beat of PE counts occupies the unit."""
-        return -(-self.values.shape[1] // self.comparators)
-
-    @property
-    def count_bits(self) -> int:
-        """Bits of a count."""
-        return self.p_max.bit_length()
-
-    @property
-    def threshold_bits(self) -> int:
-        """Bits of a threshold: one more value than a count, for "never"."""
-        return (self.p_max + 1).bit_length()
-
-    @property
-    def code_bits(self) -> int:
-        """Bits of a code."""
-        return int(self.values.shape[1]).bit_length()
-
-    @cached_property
-    def image(self) -> MemoryImage:
-        """Word fold * rounds + round: PE x comparators thresholds, row 0's first in the least significant bits."""
-        rows, levels = self.values.shape
-        table = np.full((self.folds * self.pe, self.rounds * self.comparators), self.p_max + 1, dtype=np.int64)
-        table[:rows, :levels] = self.values
-        words = table.reshape(self.folds, self.pe, self.rounds, self.comparators).transpose(0, 2, 1, 3)
-        return MemoryImage.of_fields(
-            f"{self.name}_thresholds", words.reshape(self.folds * self.rounds, -1), self.threshold_bits
-        )
-
-    def reference(self, counts: Integers) -> Codes:
-        """Codes (B, N) of counts P (B, N)."""
-        return np.sum(counts[:, :, None] >= self.values[None], axis=2).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +157,7 @@ class EngineParams:
             p_max=self.p_max,
             pe=self.fold.pe,
             folds=self.neuron_folds,
-            comparators=-(-int(self.thresholds.shape[1]) // self.synapse_folds),
+            interval=self.synapse_folds,
         )
 
     def counts(self, codes: Codes) -> Integers:
@@ -306,8 +256,3 @@ class ScoreParams:
         """Classes (B,) and scores (B, C) of counts P (B, C)."""
         scores = (self.multiplier * counts << self.shift) + self.offset
         return np.argmax(scores, axis=1), scores
-
-
-def signed_bits(low: int, high: int) -> int:
-    """Bits of a two's complement number that holds low..high."""
-    return 1 + max(high.bit_length() if high > 0 else 0, (-low - 1).bit_length() if low < 0 else 0)

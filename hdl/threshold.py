@@ -1,23 +1,23 @@
-"""Counts to codes of several bits: as few comparators as keep up, each row's thresholds in rounds."""
+"""Counts to codes by comparing with all thresholds: as few comparators as keep up, each row's thresholds in rounds."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..compiler.folding import Memory
+from .activation_params import ThresholdParams
 from .arithmetic import adder_tree
-from .params import ThresholdParams
 from .rom import Rom
 
-__all__ = ["ThresholdUnit"]
+__all__ = ["Directions", "ThresholdUnit"]
 
 
 class ThresholdUnit(wiring.Component):
-    """code[r] = #{i : count[r] >= threshold[fold, r, i]} for PE rows at once.
+    """code[r] = #{i : count[r] >= threshold[fold, r, i]} for PE rows at once; T minus that where a row descends.
 
-    An engine finishes a beat of counts every SF cycles at the soonest, so ceil(T / SF) comparators a row, each used
-    in `rounds` successive cycles, keep up with it. All rows read the same word of one wide memory in each round. (A
-    binary search needs fewer comparisons but a memory of its own for every row and level.)
+    Where beats of counts come every SF cycles at the soonest, ceil(T / SF) comparators a row, each used in `rounds`
+    successive cycles, keep up with them. All rows read the same word of one wide memory in each round; a binary search
+    (`SearchUnit`) needs fewer comparators but a memory of its own for every row and level.
 
     Folds come in order: the unit counts them itself. Neither side can stall.
 
@@ -38,12 +38,23 @@ class ThresholdUnit(wiring.Component):
     def __init__(self, params: ThresholdParams, memory: Memory = Memory.AUTO, *, lut6: bool = False) -> None:
         self._params = params
         self._rom = Rom(params.image, memory, lut6=lut6)
+        self._directions = Directions(params, lut6=lut6)
         super().__init__(
             {
                 "i": In(stream.Signature(params.pe * params.count_bits, always_ready=True)),
                 "o": Out(stream.Signature(params.pe * params.code_bits, always_ready=True)),
             }
         )
+
+    @property
+    def params(self) -> ThresholdParams:
+        """Thresholds, PE, folds."""
+        return self._params
+
+    @property
+    def interval(self) -> int:
+        """Cycles between two beats at the soonest."""
+        return self._params.rounds
 
     @property
     def latency(self) -> int:
@@ -53,7 +64,7 @@ class ThresholdUnit(wiring.Component):
     @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        return self._rom.memories
+        return self._rom.memories | self._directions.memories
 
     def elaborate(self, platform: object) -> Module:
         """A memory, a beat held, and comparators."""
@@ -74,10 +85,44 @@ class ThresholdUnit(wiring.Component):
             m.d.sync += held.eq(self.i.payload)
         thresholds = Signal(data.ArrayLayout(data.ArrayLayout(p.threshold_bits, p.comparators), p.pe))
         m.d.comb += thresholds.eq(self._rom.data)
+        codes = Signal(p.pe * p.code_bits)
         for row in range(p.pe):
             count = held.word_select(row, p.count_bits)
             reached = [count >= thresholds[row][c] for c in range(p.comparators)]
-            code = self.o.payload.word_select(row, p.code_bits)
+            code = codes.word_select(row, p.code_bits)
             with m.If(running.any()):
                 m.d.sync += code.eq(Mux(running[0], 0, code) + adder_tree(m, reached, f"reached_{row}"))
+        m.d.comb += self.o.payload.eq(self._directions.applied(m, codes, self.o.valid))
         return m
+
+
+class Directions:
+    """Codes of rows that descend: T - code, by a bit for each row and fold. No hardware where no row does."""
+
+    def __init__(self, params: ThresholdParams, *, lut6: bool) -> None:
+        self._params = params
+        self._rom = None if params.flags is None else Rom(params.flags, lut6=lut6)
+
+    @property
+    def memories(self) -> dict[str, str]:
+        """File name -> text of what the Verilog reads."""
+        return {} if self._rom is None else self._rom.memories
+
+    def applied(self, m: Module, codes: Value, valid: Value) -> Value:
+        """The codes of a beat as they go out; `valid` is high in the cycle of a beat, folds come in order."""
+        if self._rom is None:
+            return codes
+        p = self._params
+        m.submodules.directions = rom = self._rom
+        fold, following = Signal(range(p.folds)), Signal(range(p.folds))
+        # The memory is read a cycle ahead: it shows the flags of the beat that may come.
+        m.d.comb += [
+            following.eq(Mux(valid, Mux(fold == p.folds - 1, 0, fold + 1), fold)),
+            rom.addr.eq(following),
+        ]
+        m.d.sync += fold.eq(following)
+        turned: list[Value] = []
+        for row in range(p.pe):
+            code = codes.word_select(row, p.code_bits)
+            turned.append(Mux(rom.data[row], p.levels - code, code)[: p.code_bits])
+        return Cat(turned)

@@ -7,7 +7,8 @@ import pytest
 
 from xnorflow.compiler.folding import LayerFold
 from xnorflow.errors import HardwareError
-from xnorflow.hdl.params import EngineParams, ScoreParams, signed_bits
+from xnorflow.hdl.activation_params import signed_bits
+from xnorflow.hdl.params import EngineParams, ScoreParams
 from xnorflow.hdl.rom import MemoryImage
 
 
