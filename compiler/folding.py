@@ -59,6 +59,10 @@ class LayerFold:
     NF = ceil(N / PE) neuron folds, SF = ceil(K / SIMD) synapse folds, for a convolution kh * kw * ceil(C / SIMD); a
     vector takes NF * SF * planes_in_time cycles. What does not divide is padded up, and the waste is shown; the planes
     in time divide the activation planes.
+
+    A grouped convolution (C / G channels and N / G neurons a group) works on one group at a time, SIMD dividing its
+    channels and PE its neurons, or on PE / (N / G) whole groups at once, SIMD being their C / G channels. A depthwise
+    one so works on PE channels at once, one tap a cycle.
     """
 
     pe: int
@@ -74,6 +78,30 @@ class LayerFold:
     def neuron_folds(self, rows: int) -> int:
         """NF for a matrix of that many rows."""
         return -(-rows // self.pe)
+
+    def groups_at_once(self, rows: int, groups: int) -> int:
+        """Groups of a grouped convolution of that many rows that the PEs work on in the same cycle."""
+        return max(1, self.pe * groups // rows) if groups > 1 else 1
+
+    def blocks(self, rows: int, groups: int) -> int:
+        """Passes over a window, each for the next groups."""
+        return -(-groups // self.groups_at_once(rows, groups))
+
+    def lanes(self, rows: int, groups: int) -> int:
+        """Activations that come in a cycle: SIMD for each group that is worked on."""
+        return self.simd * self.groups_at_once(rows, groups)
+
+    def groups_problem(self, rows: int, channels: int, groups: int) -> str | None:
+        """What is wrong with the fold for groups that have `rows` neurons and `channels` channels together, or None."""
+        neurons, inputs = rows // groups, channels // groups
+        one = neurons % self.pe == 0 and inputs % self.simd == 0
+        several = self.pe % neurons == 0 and self.simd == inputs
+        if groups == 1 or one or several:
+            return None
+        return (
+            f"pe {self.pe} and simd {self.simd} cut groups of {neurons} neurons and {inputs} channels; use divisors of "
+            f"both, or pe a multiple of {neurons} with simd {inputs}"
+        )
 
     def synapse_folds(self, columns: int, segments: int = 1) -> int:
         """SF for a matrix of that many columns, in so many segments that start on a beat of their own."""
@@ -129,7 +157,8 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
     PE may exceed the rows and SIMD the columns (of a convolution: the channels), 10 rows on 16 PEs say, but at least
     half of them must have work.
     """
-    shapes = {stage.dot.name: (*stage.dot.weights.codes.shape, stage.segments) for stage in network.stages()}
+    stages = {stage.dot.name: stage for stage in network.stages()}
+    shapes = {name: (*stage.dot.weights.codes.shape, stage.segments) for name, stage in stages.items()}
     for name in folding.layers:
         if name not in shapes:
             near, known = nearest(name, shapes), ", ".join(shapes)
@@ -141,6 +170,10 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
         for what, value, size in (("pe", fold.pe, rows), ("simd", fold.simd, columns // segments)):
             if value >= 2 * size:
                 raise UsageError(f"layer {name!r}: {what} {value} is too large for {size}; use at most {size}")
+        groups = stages[name].groups
+        problem = fold.groups_problem(rows, columns // segments * groups, groups)
+        if problem is not None:
+            raise UsageError(f"layer {name!r}: {problem}")
     classes = len(network.class_names)
     if folding.score_lanes >= 2 * classes:
         raise UsageError(f"score_lanes {folding.score_lanes} is too large for {classes} classes; use at most {classes}")

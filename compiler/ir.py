@@ -224,6 +224,11 @@ class Stage:
         return math.prod(self.dot.type.shape[:-1])
 
     @property
+    def groups(self) -> int:
+        """Groups of a convolution; 1 of anything else."""
+        return self.dot.groups if isinstance(self.dot, Conv2d) else 1
+
+    @property
     def segments(self) -> int:
         """Pieces of a vector that start on a beat of their own: the pixels of a window."""
         return math.prod(self.dot.kernel) if isinstance(self.dot, Conv2d) else 1

@@ -1,5 +1,6 @@
 """Random convolutional integer networks for tests, on the pieces of `random_networks`."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from xnorflow.compiler.ir import (
     MaxPool,
     Node,
     Scores,
+    SumPool,
     Threshold,
     Weights,
 )
@@ -28,7 +30,8 @@ BINARY = (1, Encoding.BIPOLAR)
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution, [a pool of accumulators,] thresholds, [a pool of codes]; pools are (kernel, stride)."""
+    """A convolution, [a pool of accumulators,] thresholds, [a pool of codes,] [sums of codes, thresholds]; pools are
+    (kernel, stride)."""
 
     channels: int
     kernel: tuple[int, int]
@@ -37,6 +40,8 @@ class Conv:
     dilation: tuple[int, int] = (1, 1)
     pool_acc: tuple[tuple[int, int], tuple[int, int]] | None = None
     pool_codes: tuple[tuple[int, int], tuple[int, int]] | None = None
+    pool_sum: tuple[tuple[int, int], tuple[int, int]] | None = None
+    groups: int = 1
 
 
 def random_conv_network(
@@ -63,11 +68,12 @@ def random_conv_network(
             kind = replace(before.type, shape=(*window.output, before.type.shape[-1]))
             nodes.append(MaxPool(name, (before.name,), kind, *spec))
 
-    def threshold(name: str, spread: int) -> None:
+    def threshold(name: str, spread: int, middle: int = 0) -> None:
         acc = nodes[-1].type
         kind = CodeType(acc.shape, *hidden)
         rows = acc.shape[-1]
-        levels = np.sort(np.clip(rng.integers(-spread, spread + 1, (rows, kind.max_code)), acc.lo - 1, acc.hi + 1))
+        drawn = middle + rng.integers(-spread, spread + 1, (rows, kind.max_code))
+        levels = np.sort(np.clip(drawn, acc.lo - 1, acc.hi + 1))
         descending = rng.random(rows) < 0.5
         levels[descending] = levels[descending][:, ::-1]
         nodes.append(Threshold(name, (nodes[-1].name,), kind, levels, descending))
@@ -75,15 +81,20 @@ def random_conv_network(
     for index, conv in enumerate(convs):
         before = nodes[-1]
         window = Window(before.type.shape, conv.kernel, conv.stride, conv.padding, conv.dilation)
-        w = matrix(conv.channels, window.columns)
+        w = matrix(conv.channels, window.columns // conv.groups)
         pad = None if conv.padding == (0, 0) else int(rng.integers(0, before.type.max_code + 1))
         kind = acc_type(w, before.type, window.output)
-        nodes.append(
-            Conv2d(f"conv{index}", (before.name,), kind, w, conv.kernel, conv.stride, conv.padding, conv.dilation, pad)
-        )
+        extents = (conv.kernel, conv.stride, conv.padding, conv.dilation)
+        nodes.append(Conv2d(f"conv{index}", (before.name,), kind, w, *extents, pad, conv.groups))
         pool(f"acc_pool{index}", conv.pool_acc)
         threshold(f"conv_act{index}", int(kind.hi - kind.lo) // 4)
         pool(f"code_pool{index}", conv.pool_codes)
+        if conv.pool_sum is not None:
+            before = nodes[-1]
+            window, taps = Window(before.type.shape, *conv.pool_sum), math.prod(conv.pool_sum[0])
+            kind = AccType((*window.output, conv.channels), taps * before.type.lo, taps * before.type.hi)
+            nodes.append(SumPool(f"sum{index}", (before.name,), kind, *conv.pool_sum))
+            threshold(f"sum_act{index}", (kind.hi - kind.lo) // 3, (kind.hi + kind.lo) // 2)
     for index, rows in enumerate(dense):
         before = nodes[-1]
         w = matrix(rows, before.type.size)

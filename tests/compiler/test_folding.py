@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_conv_networks import Conv, random_conv_network
 from random_networks import random_network
 
 from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount, check_folding, load_folding, save_folding
@@ -62,3 +63,26 @@ def test_a_wrong_folding_is_one_clear_line(tmp_path: Path, text: str, message: s
     with pytest.raises(UsageError, match=rf"folding.yaml: .*{message}") as caught:
         load_folding(path, NETWORK)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("groups", "pe", "simd", "at_once", "blocks", "lanes"),
+    [(1, 16, 8, 1, 1, 8), (4, 3, 2, 1, 4, 2), (4, 1, 1, 1, 4, 1), (4, 6, 2, 2, 2, 4), (4, 9, 2, 3, 2, 6)],
+)
+def test_groups_are_worked_on_one_by_one_or_several_at_once(
+    groups: int, pe: int, simd: int, at_once: int, blocks: int, lanes: int
+) -> None:
+    """12 neurons and 8 channels: 3 and 2 of them in each of 4 groups."""
+    fold = LayerFold(pe, simd)
+    assert fold.groups_problem(12, 8, groups) is None
+    found = fold.groups_at_once(12, groups), fold.blocks(12, groups), fold.lanes(12, groups)
+    assert found == (at_once, blocks, lanes)
+
+
+@pytest.mark.parametrize(("pe", "simd"), [(2, 2), (4, 2), (6, 1)])
+def test_a_fold_that_cuts_groups_is_refused(pe: int, simd: int) -> None:
+    network = random_conv_network((3, 3, 8), [Conv(12, (2, 2), groups=4)])
+    folding = Folding({"conv0": LayerFold(pe, simd), "dense0": LayerFold(1, 1)})
+    told = rf"'conv0': pe {pe} and simd {simd} cut groups of 3 neurons and 2 channels; use divisors of both, or pe a m"
+    with pytest.raises(UsageError, match=told):
+        check_folding(network, folding)
