@@ -26,6 +26,7 @@ __all__ = [
     "Fork",
     "Join",
     "Lines",
+    "Merge",
     "Pass",
     "Pipe",
     "Register",
@@ -36,7 +37,7 @@ __all__ = [
 ]
 
 # Kinds for the kernel. Those up to PIPE offer a beat while their first state is not 0.
-SOURCE, REGISTER, COLLECT, LINES, WORK, FIFO, PIPE, SINK, CUT, PASS, REPEAT, FORK, JOIN = range(13)
+SOURCE, REGISTER, COLLECT, LINES, WORK, FIFO, PIPE, SINK, CUT, PASS, REPEAT, FORK, JOIN, MERGE = range(14)
 PARAMS, STATES = 4, 8  # of a cell, at most
 
 Table = NDArray[np.int64]
@@ -226,18 +227,19 @@ class Repeat(Cell):
 class Work(Cell):
     """`steps` beats in become a beat in a FIFO of `depth` beats, `delay` cycles after the last one of them.
 
-    That one waits for a credit: there are as many as the FIFO has places.
+    That one waits for a credit: there are as many as the FIFO has places. Beats are taken `interval` cycles apart.
     """
 
     kind = WORK
     steps: int
     delay: int
     depth: int
+    interval: int = 1
 
     @property
     def params(self) -> tuple[int, ...]:
-        """Steps, delay, depth."""
-        return self.steps, self.delay, self.depth
+        """Steps, delay, depth, interval."""
+        return self.steps, self.delay, self.depth, self.interval
 
     @property
     def start(self) -> tuple[int, ...]:
@@ -307,3 +309,21 @@ class Join(Cell):
     def inputs(self) -> int:
         """Producers."""
         return self.producers
+
+
+@dataclass(frozen=True, eq=False)
+class Merge(Cell):
+    """Combinational: counts[0] beats of the first stream, counts[1] of the second one, ..., and again."""
+
+    kind = MERGE
+    counts: tuple[int, ...]
+
+    @property
+    def inputs(self) -> int:
+        """Streams that take turns."""
+        return len(self.counts)
+
+    @property
+    def table(self) -> Table:
+        """Beats of each turn."""
+        return np.array(self.counts, dtype=np.int64)

@@ -15,6 +15,7 @@ from .timing import (
     FORK,
     JOIN,
     LINES,
+    MERGE,
     PARAMS,
     PASS,
     PIPE,
@@ -69,6 +70,8 @@ def _offer(
             for k in range(in_at[c], in_at[c + 1]):
                 every &= valid[ins[k]]
             valid[outs[out_at[c]]] = every
+        elif kind == MERGE:
+            valid[outs[out_at[c]]] = valid[ins[in_at[c] + state[s]]]
 
 
 @compiled
@@ -95,7 +98,7 @@ def _answer(
             ready[i] = state[s + 1] < params[p]
         elif kind == WORK:
             last = state[s + 2] == params[p] - 1
-            ready[i] = (not last) | (state[s + 1] > 0)
+            ready[i] = ((not last) | (state[s + 1] > 0)) & (state[s + 5] == 0)
         elif kind == FIFO:
             ready[i] = state[s + 1] < params[p] - params[p + 1]
         elif kind == CUT:
@@ -113,6 +116,9 @@ def _answer(
         elif kind == JOIN:
             for k in range(in_at[c], in_at[c + 1]):
                 ready[ins[k]] = onward & valid[outs[out_at[c]]]
+        elif kind == MERGE:
+            for k in range(in_at[c], in_at[c + 1]):
+                ready[ins[k]] = onward & (k - in_at[c] == state[s])
 
 
 @compiled
@@ -166,13 +172,14 @@ def _clock(
                 state[s + 3] = 0 if state[s + 3] == params[p + 1] - 1 else state[s + 3] + 1
             elif onward:
                 state[s] = 0
-        elif kind == WORK:  # states: beats in the FIFO, credits, step, head of the ring, beats in the ring
+        elif kind == WORK:  # states: beats in the FIFO, credits, step, head and beats of the ring, cycles to wait
             if state[s + 4] > 0 and ring[ring_at[c] + state[s + 3]] == now:
                 state[s] += 1
                 state[s + 3] = (state[s + 3] + 1) % params[p + 2]
                 state[s + 4] -= 1
             state[s] -= give
             state[s + 1] += give
+            state[s + 5] = params[p + 3] - 1 if take else max(0, state[s + 5] - 1)
             if take:
                 if state[s + 2] == params[p] - 1:
                     state[s + 1] -= 1
@@ -229,6 +236,12 @@ def _clock(
                 state[s] |= ready[outs[k]] << (k - out_at[c])
             if take:
                 state[s] = 0
+        elif kind == MERGE and give:  # states: whose turn, beat of the turn
+            if state[s + 1] < tables[table_at[c] + state[s]] - 1:
+                state[s + 1] += 1
+            else:
+                state[s + 1] = 0
+                state[s] = (state[s] + 1) % (in_at[c + 1] - in_at[c])
 
 
 @compiled
