@@ -93,7 +93,7 @@ def write_design(
         ports = _ports(accelerator)
         atomic_write(folder / "instantiate.v", instantiation_template(TOP, ports))
         files = {p.relative_to(folder).as_posix(): sha256_file(p) for p in folder.rglob("*") if p.is_file()}
-        manifest = _manifest(network, folding, accelerator, board, ports, dict(sorted(files.items())))
+        manifest = _manifest(network, folding, accelerator, board, ports, popcount_stages, dict(sorted(files.items())))
         atomic_write(folder / MANIFEST, manifest_text(manifest))
     return Design(out, manifest)
 
@@ -124,6 +124,7 @@ def _manifest(
     accelerator: Accelerator,
     board: Board,
     ports: tuple[PortEntry, ...],
+    popcount_stages: int,
     files: dict[str, str],
 ) -> Manifest:
     stages = stage_bounds(network, folding)
@@ -145,6 +146,7 @@ def _manifest(
         input_bits=source.bits,
         result=ResultEntry(network.class_names, accelerator.class_bytes, accelerator.score_bytes),
         popcount=folding.popcount.value,
+        popcount_stages=popcount_stages,
         engines=tuple(_engine(stage, accelerator) for stage in network.stages()),
         stages=tuple(StageEntry(stage.name, stage.kind.value, stage.cycles) for stage in stages),
         initiation_interval=max(stage.cycles for stage in stages),

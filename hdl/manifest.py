@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,7 @@ class Manifest:
     input_bits: int
     result: ResultEntry
     popcount: str
+    popcount_stages: int
     engines: tuple[EngineEntry, ...]
     stages: tuple[StageEntry, ...]
     initiation_interval: int

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .interface import Interface, Stream
 
-__all__ = ["BENCH_PORTS", "bench_main", "cocotb_main", "render_bench", "render_makefile"]
+__all__ = ["BENCH_PORTS", "bench_main", "cocotb_main", "long_stall", "render_bench", "render_makefile", "watchdog"]
 
 # What cocotb sees of the bench.
 BENCH_PORTS = (
@@ -22,8 +22,6 @@ _LOGGED = 4  # differing beats that each checker writes down; it counts all of t
 def render_bench(interface: Interface, *, capacity: int) -> str:
     """The bench's SystemVerilog; capacity: frames its memories hold unless CAPACITY is overridden."""
     result = Stream("result", "result", 1, 1, interface.result_width + 1, interface.result_width + 1)
-    # Long enough that buffers of several frames run full, and back-pressure reaches the engines in front.
-    long_stall = 1 << min(16, math.ceil(math.log2(8 * interface.bound + 32)))
     return (
         _templates()
         .get_template("bench.sv.j2")
@@ -35,11 +33,21 @@ def render_bench(interface: Interface, *, capacity: int) -> str:
             result_width=interface.result_width,
             capacity=capacity,
             logged=_LOGGED,
-            long_stall=long_stall,
-            watchdog=4 * (interface.cycles + interface.input.beats) + 4 * long_stall + 1000,
+            long_stall=long_stall(interface),
+            watchdog=watchdog(interface),
             drain=2 * interface.bound + 64,
         )
     )
+
+
+def long_stall(interface: Interface) -> int:
+    """Cycles of the longest stalls: buffers of several frames run full, and back-pressure reaches the first engines."""
+    return 1 << min(16, math.ceil(math.log2(8 * interface.bound + 32)))
+
+
+def watchdog(interface: Interface) -> int:
+    """Cycles without a transfer at either port after which the accelerator hangs."""
+    return 4 * (interface.cycles + interface.input.beats) + 4 * long_stall(interface) + 1000
 
 
 def render_makefile(*, images: int) -> str:

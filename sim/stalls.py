@@ -9,7 +9,9 @@ _MASK = (1 << 64) - 1
 
 
 class Stalls:
-    """Called with a number of cycles: whether each of the next ones is a stall, from the first cycle after start on.
+    """Called with a number of cycles: whether each of the next ones is a stall, from the first cycle after reset on.
+
+    In that one the bench is still being cleared, which is as good as a stall.
 
     seed: 64 bits; 0 never stalls. long: cycles of the longest stall, a power of two up to 2^16.
     """
@@ -17,14 +19,16 @@ class Stalls:
     def __init__(self, seed: int, long: int) -> None:
         self._state = _xorshift(_xorshift(seed))
         self._most = long - 1
-        self._count = 0
-        self._stall = 0
+        self._count = self._stall = 0
+        self._clearing = 1
 
     def __call__(self, cycles: int) -> NDArray[np.bool_]:
         """Whether each of the next `cycles` cycles is a stall."""
         stalls = np.zeros(cycles, dtype=np.bool_)
+        begin, self._clearing = self._clearing, 0
+        stalls[:begin] = True
         if self._state:
-            for cycle in range(cycles):
+            for cycle in range(begin, cycles):
                 stalls[cycle] = self._stall
                 self._step()
         return stalls

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import HardwareError
 from .options import DataDir, Json, popcount_kind
 from .output import print_json, print_lines, print_table
 
@@ -71,6 +72,41 @@ def simulation(
             f"{result.images:,} images, {result.cycles:,} cycles: cocotb {result.cocotb_kcps:,.0f}, "
             f"bare loop {result.bare_kcps:,.0f} kcycles/s: ratio {result.ratio:.2f}"
         )
+
+
+@app.command("cycles")
+def cycles(
+    design: Annotated[Path, typer.Argument(help="Design folder.", metavar="DIR", show_default=False)],
+    traces: Annotated[int, typer.Option(help="Seeds of stalls, beside a run without.", min=0, metavar="N")] = 20,
+    images: Annotated[int, typer.Option(help="Frames of a trace.", min=1, metavar="N")] = 32,
+    data: Annotated[str | None, typer.Option(help="Data set. (default: random samples)", metavar="NAME")] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """The cycle model against simulation: the cycle of every frame's result, under random stalls."""
+    from ..flow import figures
+
+    wrong: dict[str, list[int]] = {}
+    checked = 0
+    for check in figures.bench_cycles(design, traces=traces, images=images, data=data, data_dir=data_dir):
+        name = "no stalls" if check.stalls is None else f"stalls {check.stalls}"
+        checked += len(check.simulated)
+        if check.differing:
+            wrong[name] = check.differing
+        if not as_json:
+            frames = f"{len(check.simulated):,} frames in {check.simulated[-1]:,} cycles"
+            differing = ", ".join(
+                f"frame {f}: {check.predicted[f]:,} predicted, {check.simulated[f]:,} simulated"
+                for f in check.differing[:3]
+            )
+            print_lines(f"{name}: {frames}, {len(check.differing)} differ" + (f" ({differing})" if differing else ""))
+    differ = sum(len(frames) for frames in wrong.values())
+    if as_json:
+        print_json({"traces": traces + 1, "frames": checked, "differing": wrong})
+    else:
+        print_lines(f"{traces + 1} traces, {checked:,} frames: {differ:,} differ")
+    if differ:
+        raise HardwareError(f"{design}: the cycle model says other cycles than simulation for {differ:,} frames")
 
 
 @app.command("generation")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..sim.simulate import SimulationResult
     from ..train.datasets import Samples
 
-__all__ = ["DEFAULT_BOARD", "Generated", "generate", "report", "sends", "simulate"]
+__all__ = ["DEFAULT_BOARD", "Generated", "generate", "random_samples", "report", "sends", "simulate"]
 
 NETWORK = "network.safetensors"  # in a design folder
 SENT = "sim/samples.json"
@@ -120,7 +120,7 @@ def simulate(
     if samples is not None:
         raw = read_raw(network, [samples])[1][:images]
     elif name is None:
-        raw = _random_samples(network, images or RANDOM_IMAGES)
+        raw = random_samples(network, images or RANDOM_IMAGES)
     else:
         raw = load_samples(network, name, limit=images, data_dir=data_dir).images
     result = run(design, raw_images=raw, stalls=stalls, waves=waves, layers=layers)
@@ -174,7 +174,7 @@ def _sent_samples(design: Path, data_dir: Path | str | None) -> "Samples | None"
     return load_samples(load_network(design / NETWORK), sent.data, limit=sent.images, data_dir=data_dir)
 
 
-def _random_samples(network: "IntegerNetwork", count: int) -> NDArray[np.generic]:
+def random_samples(network: "IntegerNetwork", count: int) -> NDArray[np.generic]:
     """Reproducible samples that are uniform over the input's codes."""
     source = network.input
     codes = np.random.default_rng(0).integers(0, source.type.max_code + 1, (count, *source.type.shape))

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 from ..boards.loader import DEFAULT_BOARD
 from ..compiler.network_file import load_network
 from ..errors import HardwareError, UsageError, XnorflowError
-from .designs import NETWORK
+from .designs import NETWORK, random_samples
 from .networks import compiled, load_samples
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..compiler.backend_bench import BackendBench
     from ..sim.bare import SpeedRatio
+    from ..sim.cycle_check import CycleCheck
 
-__all__ = ["GenerationCost", "bench_cpu", "bench_generation", "bench_simulation"]
+__all__ = ["GenerationCost", "bench_cpu", "bench_cycles", "bench_generation", "bench_simulation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,26 @@ def bench_simulation(
         raise UsageError(f"{design_dir} does not say which data set its network is for; give --data")
     samples = load_samples(network, name, limit=images, data_dir=data_dir)
     return speed_ratio(design_dir, raw_images=samples.images)
+
+
+def bench_cycles(
+    design_dir: Path, *, traces: int, images: int, data: str | None = None, data_dir: Path | None = None
+) -> "Iterator[CycleCheck]":
+    """The cycle model against simulation, without stalls and under `traces` seeds of stalls.
+
+    data: the data set whose test images are sent; random ones without it, which take the same cycles.
+    """
+    from ..hdl.generate import load_design
+    from ..sim.cycle_check import check_cycles
+
+    if traces < 0 or images < 1:
+        raise UsageError(f"traces must be at least 0 and images at least 1, not {traces} and {images}")
+    network = load_network(load_design(design_dir).path / NETWORK)
+    if data is None:
+        raw = random_samples(network, images)
+    else:
+        raw = load_samples(network, data, limit=images, data_dir=data_dir).images
+    return check_cycles(design_dir, raw_images=raw, traces=traces)
 
 
 def bench_generation(file: Path, *, folding: Path | None = None, board: str = DEFAULT_BOARD) -> GenerationCost:

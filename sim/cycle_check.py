@@ -1,0 +1,70 @@
+"""The cycle model against simulation: the cycle in which every frame's result is handed over, under seeded stalls."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compiler.folding import load_folding
+from ..compiler.network_file import load_network
+from ..errors import HardwareError, UsageError
+from ..hdl.accelerator import Accelerator
+from ..hdl.generate import Design, load_design
+from ..hdl.timing_model import Circuit, accelerator_circuit
+from .bench_source import long_stall, watchdog
+from .session import BenchSession, Run
+from .stalls import Stalls
+from .verdict import read_log
+from .verilator import find_verilator
+
+__all__ = ["CycleCheck", "check_cycles"]
+
+Cycles = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class CycleCheck:
+    """One trace. stalls: its seed, None for none. predicted, simulated: the cycle of each frame's result, counted from
+    start, int64 (frames,)."""
+
+    stalls: int | None
+    predicted: Cycles
+    simulated: Cycles
+
+    @property
+    def differing(self) -> list[int]:
+        """The frames whose cycles differ."""
+        return np.flatnonzero(self.predicted != self.simulated).tolist()
+
+
+def check_cycles(design_dir: Path, *, raw_images: NDArray[np.generic], traces: int) -> Iterator[CycleCheck]:
+    """Send the samples through a design without stalls, and again with the stalls of the seeds 1 to `traces`.
+
+    Yields each trace as it is done. Raises HardwareError if a simulation finds a mismatch, UsageError if the design's
+    network or folding are not as generated, and what `simulate` raises.
+    """
+    design = load_design(design_dir)
+    sources = {"network.safetensors", "folding.yaml"} & {*design.modified}
+    if sources:
+        raise UsageError(f"{design_dir}: {', '.join(sorted(sources))} changed after the design was generated")
+    circuit = _circuit(design, len(raw_images))
+    with BenchSession(design, find_verilator(), raw_images) as session:
+        for stalls in (None, *range(1, traces + 1)):
+            run = Run(layers=False, stalls=stalls)
+            session.run_bare(run)
+            log = read_log(session.log, session.interface, images=session.images, layers=False)
+            if log.first is not None:
+                raise HardwareError(f"{design_dir}: {log.mismatches} mismatches, the first a {log.first}")
+            pauses = [Stalls(seed, long_stall(session.interface)) for seed in run.seeds]
+            model = circuit.run(pauses, patience=watchdog(session.interface))
+            # The model's first cycle is the one in which reset ends; the bench counts from the next one.
+            yield CycleCheck(stalls, model.delivered[0] - 1, log.delivered)
+
+
+def _circuit(design: Design, frames: int) -> Circuit:
+    network = load_network(design.path / "network.safetensors")
+    folding = load_folding(design.path / "folding.yaml", network)
+    accelerator = Accelerator(network, folding, popcount_stages=design.manifest.popcount_stages)
+    return accelerator_circuit(accelerator, frames)
