@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         QuantReLU,
         ScoreNorm,
         Sign,
+        SumPool2d,
     )
     from .losses import cross_entropy, square_hinge
     from .optim import build_optimizer
@@ -43,6 +44,7 @@ __all__ = [
     "Samples",
     "ScoreNorm",
     "Sign",
+    "SumPool2d",
     "TrainResult",
     "TrainedRun",
     "WeightQuantizer",
@@ -60,7 +62,7 @@ _HOMES = {
     "datasets": ("Samples", "load_dataset"),
     "layers": (
         *("BatchNorm1d", "BatchNorm2d", "BinaryLinear", "ChannelsFirst", "InputQuantizer"),
-        *("QuantConv2d", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign"),
+        *("QuantConv2d", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign", "SumPool2d"),
     ),
     "losses": ("cross_entropy", "square_hinge"),
     "optim": ("build_optimizer",),

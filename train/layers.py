@@ -33,6 +33,7 @@ __all__ = [
     "QuantReLU",
     "ScoreNorm",
     "Sign",
+    "SumPool2d",
 ]
 
 
@@ -114,7 +115,8 @@ class QuantConv2d(nn.Conv2d):
 
     kernel_size, stride, padding, dilation: a whole number or (vertical, horizontal). pad_value: the integer that
     stands outside the map. Bipolar inputs have no 0: give one of their values, such as -1, where they are padded.
-    Initialised as `QuantLinear`.
+    groups: the outputs in so many parts of equal size, each of its own part of the channels; as many as channels make
+    a depthwise convolution. Initialised as `QuantLinear`, each group by its own fans.
     """
 
     def __init__(
@@ -128,9 +130,10 @@ class QuantConv2d(nn.Conv2d):
         padding: int | tuple[int, int] = 0,
         dilation: int | tuple[int, int] = 1,
         pad_value: int = 0,
+        groups: int = 1,
         bias: bool = False,
     ) -> None:
-        extents = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+        extents = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation, "groups": groups}
         for name, value in ({"in_channels": in_channels, "out_channels": out_channels} | extents).items():
             if not all(isinstance(n, int) and n >= 1 for n in (value if isinstance(value, tuple) else (value,))):
                 raise UsageError(f"{name} must be positive whole numbers, not {value!r}")
@@ -138,19 +141,22 @@ class QuantConv2d(nn.Conv2d):
             raise UsageError(f"padding must be whole numbers from 0 up, not {padding!r}")
         if not isinstance(weight, WeightQuantizer):
             raise UsageError(f"weight must be a WeightQuantizer such as BinaryWeights(), not {weight!r}")
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, bias=bias)
+        if in_channels % groups or out_channels % groups:
+            raise UsageError(f"groups must divide {in_channels} channels and {out_channels} outputs, not {groups}")
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=bias)
         self.weight_quantizer = weight
         self.pad_value = pad_value
 
     @property
     def fans(self) -> tuple[int, int]:
-        """Glorot's n_in and n_out."""
+        """Glorot's n_in and n_out, of a group."""
         area = math.prod(self.kernel_size)
-        return self.in_channels * area, self.out_channels * area
+        return self.in_channels // self.groups * area, self.out_channels // self.groups * area
 
     def reset_parameters(self) -> None:
         """Glorot uniform weights, zero bias."""
-        nn.init.xavier_uniform_(self.weight)
+        bound = math.sqrt(3.0) * math.sqrt(2.0 / sum(self.fans))  # torch's own takes all outputs for n_out
+        nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -164,13 +170,45 @@ class QuantConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, N, H', W'), in x's dtype."""
         weight = self.weight_quantizer(self.weight)
-        y = F.conv2d(self.padded(x), weight, self.bias, self.stride, 0, self.dilation)
+        y = F.conv2d(self.padded(x), weight, self.bias, self.stride, 0, self.dilation, self.groups)
         return y.to(x.dtype)
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
         sizes = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-        return f"{self.in_channels}, {self.out_channels}, {sizes}, pad_value={self.pad_value}"
+        groups = f", groups={self.groups}" if self.groups > 1 else ""
+        return f"{self.in_channels}, {self.out_channels}, {sizes}, pad_value={self.pad_value}{groups}"
+
+
+class SumPool2d(nn.Module):
+    """The sum of each window, channel by channel, on (B, C, H, W): an average pool that stays on integers.
+
+    Its divisor belongs to what follows: BatchNorm takes it into its statistics, an activation into its step.
+    kernel_size, stride: a whole number or (vertical, horizontal); a stride that is not given is the kernel size.
+    kernel_size None: the whole map, a global average pool.
+    """
+
+    def __init__(
+        self, kernel_size: int | tuple[int, int] | None = None, stride: int | tuple[int, int] | None = None
+    ) -> None:
+        super().__init__()
+        for name, value in (("kernel_size", kernel_size), ("stride", stride)):
+            pair = value if isinstance(value, tuple) else (value,)
+            if value is not None and not all(isinstance(n, int) and n >= 1 for n in pair):
+                raise UsageError(f"{name} of SumPool2d must be positive whole numbers, not {value!r}")
+        if kernel_size is None and stride is not None:
+            raise UsageError("SumPool2d without kernel_size has one window, the map: leave out the stride")
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H', W')."""
+        kernel = (x.shape[2], x.shape[3]) if self.kernel_size is None else self.kernel_size
+        return F.avg_pool2d(x, kernel, self.stride, divisor_override=1)
+
+    def extra_repr(self) -> str:
+        """What print(model) shows."""
+        return "global" if self.kernel_size is None else f"kernel_size={self.kernel_size}, stride={self.stride}"
 
 
 class ChannelsFirst(nn.Module):

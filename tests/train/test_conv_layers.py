@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from xnorflow.compiler import compare_with_module, compile_module
 from xnorflow.errors import UsageError
-from xnorflow.train.layers import BatchNorm2d, ChannelsFirst, QuantConv2d
+from xnorflow.train.layers import BatchNorm2d, ChannelsFirst, QuantConv2d, SumPool2d
 from xnorflow.train.models import build_model
 from xnorflow.train.optim import build_optimizer, glorot_scale, parameter_groups
 from xnorflow.train.quantizers import BinaryWeights
@@ -36,12 +36,48 @@ def test_the_gradient_goes_straight_to_the_latent_weights():
     assert layer.weight.grad.flatten().tolist() == [8.0, 12.0, 20.0, 24.0]
 
 
+def test_groups_see_their_own_channels_and_start_from_their_own_fans():
+    torch.manual_seed(0)
+    layer = QuantConv2d(60, 120, 3, weight=BinaryWeights(), groups=30)
+    x = torch.randint(0, 2, (2, 60, 4, 4)).float() * 2 - 1
+    whole = layer(x)
+    for group in range(30):
+        weight = torch.where(layer.weight[4 * group : 4 * group + 4] >= 0, 1.0, -1.0)
+        assert torch.equal(whole[:, 4 * group : 4 * group + 4], F.conv2d(x[:, 2 * group : 2 * group + 2], weight))
+    assert layer.fans == (18, 36)
+    bound = (6 / 54) ** 0.5
+    assert 0.99 * bound < float(layer.weight.detach().abs().max()) <= bound
+
+
+def test_without_groups_the_start_is_torchs_glorot():
+    torch.manual_seed(3)
+    layer = QuantConv2d(4, 5, (3, 2), weight=BinaryWeights())
+    torch.manual_seed(3)
+    plain = nn.Conv2d(4, 5, (3, 2), bias=False)
+    nn.init.xavier_uniform_(plain.weight)
+    assert torch.equal(layer.weight, plain.weight)
+
+
+def test_a_sum_pool_is_an_average_pool_without_its_divisor():
+    x = torch.randint(-3, 4, (2, 3, 6, 5)).float()
+    assert torch.equal(SumPool2d(2)(x), (F.avg_pool2d(x, 2) * 4).round())
+    assert torch.equal(SumPool2d((3, 2), (2, 1))(x), (F.avg_pool2d(x, (3, 2), (2, 1)) * 6).round())
+    assert torch.equal(SumPool2d()(x), x.sum((2, 3), keepdim=True))
+    assert repr(SumPool2d()) == "SumPool2d(global)" and "stride=2" in repr(SumPool2d(2))
+    with pytest.raises(UsageError, match="kernel_size of SumPool2d must be positive whole numbers, not 0"):
+        SumPool2d(0)
+    with pytest.raises(UsageError, match="leave out the stride"):
+        SumPool2d(stride=2)
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
         ({"kernel_size": 0}, "kernel_size must be positive whole numbers, not 0"),
         ({"stride": (1, 0)}, r"stride must be positive whole numbers, not \(1, 0\)"),
         ({"padding": -1}, "padding must be whole numbers from 0 up, not -1"),
+        ({"groups": 0}, "groups must be positive whole numbers, not 0"),
+        ({"groups": 2}, "groups must divide 1 channels and 1 outputs, not 2"),
         ({"weight": None}, "weight must be a WeightQuantizer"),
     ],
 )
