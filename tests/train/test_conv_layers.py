@@ -52,8 +52,8 @@ def test_groups_see_their_own_channels_and_start_from_their_own_fans():
 def test_without_groups_the_start_is_torchs_glorot():
     torch.manual_seed(3)
     layer = QuantConv2d(4, 5, (3, 2), weight=BinaryWeights())
-    torch.manual_seed(3)
     plain = nn.Conv2d(4, 5, (3, 2), bias=False)
+    torch.manual_seed(3)
     nn.init.xavier_uniform_(plain.weight)
     assert torch.equal(layer.weight, plain.weight)
 
