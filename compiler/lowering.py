@@ -30,7 +30,8 @@ from .ir import (
     Weights,
 )
 from .lowering_canonical import Canonical
-from .lowering_trace import Chain, Layer, Pool, pair, trace
+from .lowering_roles import pair
+from .lowering_trace import Chain, Layer, Pool, trace
 from .ranges import acc_type, row_ranges
 from .scores import find_scores, reduced
 from .thresholds import find_thresholds

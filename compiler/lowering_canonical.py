@@ -16,7 +16,8 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from ..train.layers import QuantConv2d
-from .lowering_trace import Chain, Layer, Role, role_of
+from .lowering_roles import Role, role_of
+from .lowering_trace import Chain, Layer
 
 __all__ = ["Canonical"]
 

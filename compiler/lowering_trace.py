@@ -4,75 +4,17 @@ Everything unsupported is collected and reported at once, by its qualified name 
 """
 
 import copy
-import operator
-from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
 
 import torch
 from torch import fx, nn
 
 from ..errors import UnsupportedLayerError, UsageError
-from ..train.layers import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, ScoreNorm, Sign
-from .names import identifier
+from ..train.layers import InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, ScoreNorm, Sign
+from .lowering_checks import data_nodes, misplaced, unsupported
+from .lowering_roles import ROLES, Role, module_of, node_name, pair, role_of, title
 
 __all__ = ["Chain", "Layer", "trace"]
-
-
-class Role(Enum):
-    """What an operation of the graph is to the integer network."""
-
-    SHAPE = auto()  # leaves every value as it is, in C order
-    QUANTIZE = auto()  # raw samples to integers
-    CHANNELS = auto()  # raw images' channels to the front
-    DOT = auto()  # a dot product of integers
-    POOL = auto()  # the largest of a window
-    COLUMN = auto()  # acts on each neuron's accumulator for itself: belongs into thresholds or scores
-    CODES = auto()  # accumulators to codes
-
-
-ROLES: tuple[tuple[type[nn.Module], Role], ...] = (
-    (InputQuantizer, Role.QUANTIZE),
-    (ChannelsFirst, Role.CHANNELS),
-    (QuantLinear, Role.DOT),
-    (QuantConv2d, Role.DOT),
-    (nn.MaxPool2d, Role.POOL),
-    (Sign, Role.CODES),
-    (QuantReLU, Role.CODES),
-    (nn.BatchNorm1d, Role.COLUMN),  # with the subclasses BatchNorm1d and ScoreNorm of train.layers
-    (nn.BatchNorm2d, Role.COLUMN),
-    (nn.ReLU, Role.COLUMN),
-    (nn.Hardtanh, Role.COLUMN),
-    (nn.Flatten, Role.SHAPE),
-    (nn.Dropout, Role.SHAPE),
-    (nn.Dropout2d, Role.SHAPE),
-    (nn.Identity, Role.SHAPE),
-)
-SHAPE_FUNCTIONS = {torch.flatten, torch.reshape}
-SHAPE_METHODS = {"flatten", "view", "reshape", "contiguous", "float"}
-COLUMN_FUNCTIONS = {operator.add, operator.sub, operator.mul, operator.truediv, operator.neg}
-COLUMN_FUNCTIONS |= {torch.add, torch.sub, torch.mul, torch.div, torch.neg}
-COLUMN_METHODS = {"add", "sub", "mul", "div", "neg"}
-SIZE_METHODS = {"size", "dim"}
-
-REASONS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
-    ((nn.Linear,), "has float weights; use QuantLinear or BinaryLinear"),
-    ((nn.Conv2d,), "has float weights; use QuantConv2d"),
-    ((nn.Conv1d, nn.Conv3d), "convolutions of one or three dimensions have no integer form here"),
-    ((nn.BatchNorm3d,), "works on volumes; use BatchNorm1d or BatchNorm2d"),
-    ((nn.AvgPool2d, nn.AdaptiveAvgPool2d), "average pools have no integer form here yet; use nn.MaxPool2d"),
-    ((nn.LayerNorm, nn.GroupNorm), "depends on the whole sample; use BatchNorm1d"),
-    ((nn.Softmax, nn.LogSoftmax), "does not change the class; leave it out, or keep it in the loss"),
-    ((nn.RNNBase, nn.RNNCellBase), "recurrent layers have no integer form here yet"),
-)
-FUNCTION_REASONS: dict[object, str] = {
-    torch.sign: "is 0 at 0; use the Sign layer, which is +1 there",
-    torch.relu: "use a QuantReLU layer, which yields codes",
-    nn.functional.relu: "use a QuantReLU layer, which yields codes",
-    nn.functional.softmax: "does not change the class; leave it out",
-    nn.functional.log_softmax: "does not change the class; leave it out",
-    nn.functional.dropout: "use an nn.Dropout layer, which evaluation switches off",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,144 +106,6 @@ def trace(module: nn.Module) -> Chain:
     return chain_of(traced)
 
 
-# --- classification ------------------------------------------------------------------------------------------------
-
-
-def module_of(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
-    """The layer that a node calls, or None."""
-    return traced.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-
-def role_of(traced: fx.GraphModule, node: fx.Node) -> Role | None:
-    """The role of a node that works on data; None if it has none."""
-    match node.op:
-        case "call_module":
-            module = module_of(traced, node)
-            return next((role for kind, role in ROLES if isinstance(module, kind)), None)
-        case "call_function":
-            functions = ((SHAPE_FUNCTIONS, Role.SHAPE), (COLUMN_FUNCTIONS, Role.COLUMN))
-            return next((role for known, role in functions if node.target in known), None)
-        case "call_method":
-            methods = ((SHAPE_METHODS, Role.SHAPE), (COLUMN_METHODS, Role.COLUMN))
-            return next((role for known, role in methods if node.target in known), None)
-    return None
-
-
-def data_nodes(traced: fx.GraphModule) -> list[fx.Node]:
-    """The nodes that carry samples, from the placeholder on: neither parameters nor sizes."""
-    data: dict[fx.Node, None] = {}
-    for node in traced.graph.nodes:
-        if node.op == "placeholder":
-            data[node] = None
-        elif node.op != "output" and any(source in data for source in node.all_input_nodes):
-            is_size = node.op == "call_method" and node.target in SIZE_METHODS
-            is_size |= node.op == "call_function" and node.target is getattr and node.args[1] in ("shape", "ndim")
-            if not is_size:
-                data[node] = None
-    return list(data)
-
-
-def sizes_of(traced: fx.GraphModule) -> set[fx.Node]:
-    """The nodes that carry extents of samples, such as the 0th of x.shape."""
-    data = set(data_nodes(traced))
-    sizes: set[fx.Node] = set()
-    for node in traced.graph.nodes:
-        if node not in data and any(source in data or source in sizes for source in node.all_input_nodes):
-            sizes.add(node)
-    return sizes
-
-
-def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
-    """Operations that have no integer form wherever they stand."""
-    for node in data_nodes(traced):
-        module = module_of(traced, node)
-        if node.op == "placeholder":
-            continue
-        if role_of(traced, node) is None:
-            yield node, reason_for(node, module)
-        elif isinstance(module, QuantConv2d | QuantLinear) and module.weight_quantizer.encoding not in (
-            "bipolar",
-            "unsigned",
-        ):
-            yield node, f"has {type(module.weight_quantizer).__name__}, which are no integers; use BinaryWeights"
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
-            yield node, "has no running statistics, so its outputs depend on the batch"
-        elif isinstance(module, nn.MaxPool2d) and (
-            pair(module.padding) != (0, 0) or pair(module.dilation) != (1, 1) or module.ceil_mode
-        ):
-            yield node, "has padding, dilation or ceil_mode; pools have kernel_size and stride alone"
-        elif isinstance(module, nn.MaxPool2d) and module.return_indices:
-            yield node, "returns indices"
-
-
-def reason_for(node: fx.Node, module: nn.Module | None) -> str:
-    """Why an unknown operation has no integer form."""
-    if module is not None:
-        for kinds, reason in REASONS:
-            if isinstance(module, kinds):
-                return reason
-        return "has no integer form; Sign and QuantReLU are the activations"
-    return FUNCTION_REASONS.get(node.target, "has no integer form")
-
-
-def misplaced(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
-    """Supported operations in an order that makes no integer network."""
-    data = data_nodes(traced)
-    sizes = sizes_of(traced)
-    placeholders = [node for node in data if node.op == "placeholder"]
-    for extra in placeholders[1:]:
-        yield extra, "is a second input"
-    tail = placeholders[0]
-    before: Role | None = None  # the last role but SHAPE and POOL; None: raw samples
-    channels_first = pooled = False  # pooled: behind normalisation, with no activation yet
-    for node in data:
-        if node.op == "placeholder":
-            continue
-        sources = [source for source in node.all_input_nodes if source in data]
-        if sources != [tail]:
-            yield node, "joins or splits the chain; branches have no integer form here yet"
-        tail = node
-        role = role_of(traced, node)
-        maps = isinstance(module_of(traced, node), QuantConv2d | nn.MaxPool2d)
-        if maps and not channels_first:
-            yield node, "works on (B, C, H, W); put ChannelsFirst in front, raw images are (B, H, W, C)"
-        elif role is Role.CHANNELS and (channels_first or before not in (None, Role.QUANTIZE)):
-            yield node, "does not stand in front of all layers; it turns the raw images, once"
-        elif role is Role.COLUMN and pooled:
-            yield node, "follows a pool behind a normalisation; pool right behind the convolution or at the activation"
-        elif role is Role.QUANTIZE and (before is not None or channels_first):
-            yield node, "stands behind other layers; it belongs in front of the first"
-        elif role is Role.DOT and before in (Role.DOT, Role.COLUMN):
-            yield node, "follows a dot product without an activation (Sign, QuantReLU) between"
-        elif role is Role.COLUMN and before not in (Role.DOT, Role.COLUMN):
-            yield node, "stands in front of a dot product; it belongs behind"
-        elif role is Role.COLUMN and any(source in sizes for source in node.all_input_nodes):
-            yield node, "computes with the shape of a tensor"
-        elif role is Role.CODES and before not in (Role.DOT, Role.COLUMN):
-            yield node, "has no dot product in front of it"
-        channels_first |= role is Role.CHANNELS
-        pooled = role is not Role.CODES and (pooled or (role is Role.POOL and before is Role.COLUMN))
-        if role not in (Role.SHAPE, Role.POOL, Role.CHANNELS):
-            before = role
-    (output,) = (node for node in traced.graph.nodes if node.op == "output")
-    if output.args[0] is not tail:
-        yield output, "is not the result of the last layer"
-    elif before not in (Role.DOT, Role.COLUMN):
-        yield tail, "ends the module; the last layer must be a dot product, whose outputs are the scores"
-
-
-def title(traced: fx.GraphModule, node: fx.Node) -> str:
-    """How messages call a node: the module's qualified name and class, or the function and the module it is in."""
-    module = module_of(traced, node)
-    if module is not None:
-        return f"{node.target} ({type(module).__name__})"
-    if node.op in ("placeholder", "output"):
-        return f"{node.op} {node.name}"
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-    inside = [path for path, _ in node.meta.get("nn_module_stack", {}).values() if path]
-    return f"{name} in {inside[-1] if inside else 'forward'}"
-
-
 # --- the chain -----------------------------------------------------------------------------------------------------
 
 
@@ -354,16 +158,3 @@ def pools_of(traced: fx.GraphModule, nodes: list[fx.Node], taken: set[str]) -> t
         if isinstance(module, nn.MaxPool2d):
             pools.append(Pool(node_name(node, "pool", taken), node, pair(module.kernel_size), pair(module.stride)))
     return tuple(pools)
-
-
-def pair(extent: int | tuple[int, ...]) -> tuple[int, int]:
-    """(vertical, horizontal) of an extent that may be given once for both."""
-    vertical, horizontal = (extent, extent) if isinstance(extent, int) else extent
-    return vertical, horizontal
-
-
-def node_name(node: fx.Node, prefix: str, taken: set[str]) -> str:
-    """A node name after the module's qualified name; `taken` grows by it."""
-    name = identifier(str(node.target), prefix, taken)
-    taken.add(name)
-    return name
