@@ -1,6 +1,6 @@
 """From the integer network's numbers to the hardware's: accumulators, thresholds and scores in the popcount domain.
 
-An engine counts set bits, P = #{equal bits}, weighted by bit plane. acc = alpha * P + beta[n] (docs/architecture.md),
+An engine counts bits, weighted by bit plane (`compiler/planes.py`). acc = alpha * P + beta[n] (docs/architecture.md),
 so a threshold on the accumulator is a threshold on P, and a score is an affine function of P.
 """
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.folding import LayerFold, Popcount
-from ..compiler.ir import Encoding, Scores, Stage, Threshold
-from ..errors import HardwareError
+from ..compiler.ir import Scores, Stage, Threshold
+from ..compiler.planes import DotForm
+from ..compiler.types import Codes
 from .params import EngineParams, ScoreParams
 
 __all__ = ["PopcountDomain", "engine_params", "popcount_domain", "score_params"]
@@ -37,47 +38,55 @@ class PopcountDomain:
 
 
 def popcount_domain(stage: Stage) -> PopcountDomain:
-    """How the stage's accumulators follow from counts. HardwareError for weights that the engine does not take."""
-    weights = stage.dot.weights
-    if weights.encoding is not Encoding.BIPOLAR:
-        raise HardwareError(f"{stage.dot.name}: {weights.encoding} weights; the engine takes bipolar weights")
-    rows, columns = weights.codes.shape
-    weight_max, activation_max = weights.type.max_code, stage.input_type.max_code
-    p_max = columns * weight_max * activation_max
-    if stage.input_type.encoding is Encoding.BIPOLAR:
-        return PopcountDomain(2, np.full(rows, -p_max, dtype=np.int64), p_max)
-    missing: Integers = np.sum(weight_max - weights.codes, axis=1, dtype=np.int64)
-    return PopcountDomain(1, missing * -activation_max, p_max)
+    """How the stage's accumulators follow from counts."""
+    return _domain(stage, stage.dot.weights.codes)
+
+
+def _domain(stage: Stage, codes: Codes) -> PopcountDomain:
+    """The same with other weight codes (N, K).
+
+    acc = sum of w (scale * x + offset) = scale * (P - idle) + offset * sum of w, over levels x (`compiler/planes.py`).
+    """
+    weights, form = stage.dot.weights, DotForm.of(stage.dot.weights, stage.input_type)
+    idle = form.idle_counts(form.words(codes)).sum(axis=1)
+    beta = form.offset * weights.type.values(codes).sum(axis=1) - form.scale * idle
+    return PopcountDomain(form.scale, beta, codes.shape[1] * form.column_max)
 
 
 def engine_params(
     stage: Stage, fold: LayerFold, popcount: Popcount = Popcount.ADDERS, popcount_stages: int = 1
 ) -> EngineParams:
     """The engine of one stage. HardwareError names the layer where the fold or the weights do not fit."""
-    domain = popcount_domain(stage)
-    weights, weight_max = stage.dot.weights.codes, stage.dot.weights.type.max_code
-    thresholds = None
+    form, source = DotForm.of(stage.dot.weights, stage.input_type), stage.input_type
+    codes, thresholds, flags = stage.dot.weights.codes, None, None
     if isinstance(stage.sink, Threshold):
-        # acc >= t is P >= ceil((t - beta) / alpha). A descending neuron asks acc <= t, that is P <= u with
-        # u = floor((t - beta) / alpha). With every bit of its row's weights inverted each xnor turns into its
-        # complement, so that P' = p_max - P, and the question becomes P' >= p_max - u: the same comparison as
-        # everyone else's, and rows that did not increase in t do not decrease in p_max - u. The hardware needs no
-        # direction flag.
-        descending = stage.sink.descending
-        weights = np.where(descending[:, None], weight_max - weights, weights).astype(np.uint8)
-        at_least = domain.floor(stage.sink.thresholds - 1) + 1
-        at_most = domain.p_max - domain.floor(stage.sink.thresholds)
-        thresholds = np.clip(np.where(descending[:, None], at_most, at_least), 0, domain.p_max + 1)
+        descending, limits = stage.sink.descending, stage.sink.thresholds
+        if form.negates:
+            # A descending neuron asks acc <= t, which is -acc >= -t: with the negatives of its weights it is like all
+            # others, and the hardware needs no direction flag.
+            codes = np.where(descending[:, None], form.negated(codes), codes).astype(np.uint8)
+            at_least = np.where(descending[:, None], -limits, limits)
+        else:
+            # acc <= t is not acc >= t + 1, so that T less the number of those reached is the code. They fall along a
+            # row; in the opposite order they rise.
+            at_least = np.where(descending[:, None], limits[:, ::-1] + 1, limits)
+            flags = descending if descending.any() else None
+        # acc >= t is P >= ceil((t - beta) / alpha).
+        domain = _domain(stage, codes)
+        thresholds = np.clip(domain.floor(at_least - 1) + 1, 0, domain.p_max + 1)
     return EngineParams(
         name=stage.dot.name,
-        weights=weights,
-        activation_bits=stage.input_type.bits,
+        weights=codes,
+        activation_bits=source.bits,
         thresholds=thresholds,
         fold=fold,
         popcount=popcount,
         popcount_stages=popcount_stages,
         segments=stage.segments,
-        weight_bits=stage.dot.weights.bits,
+        weight_bits=form.weight_bits,
+        weight_encoding=form.weights,
+        activation_encoding=form.activations,
+        descending=flags,
     )
 
 

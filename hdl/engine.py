@@ -1,5 +1,7 @@
 """The matrix-vector-threshold engine: PE rows x SIMD columns a cycle."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -9,10 +11,12 @@ from .activation import activation_unit
 from .arithmetic import adder_tree
 from .buffer import StreamFifo
 from .input_buffer import InputBuffer
+from .levels import level_planes, shifted_planes
 from .params import EngineParams
 from .popcount import XnorPopcount
 from .rom import Rom
 from .stream import beat_signature
+from .threshold import Directions
 from .timing import Cell, Repeat, Work
 
 __all__ = ["Engine"]
@@ -23,17 +27,20 @@ class Engine(wiring.Component):
 
     A vector is worked on in NF folds of PE rows, each SF steps of SIMD columns: NF * SF cycles, and no bubble between
     folds or vectors while beats come and the output is taken. With NF = 1 the beats are consumed as they come; with
-    more, two banks of input buffer let the next vector load meanwhile.
+    more (or planes in time), two banks of input buffer let the next vector load meanwhile.
 
     Bit planes stand side by side: one popcount for each power of two takes all pairs of a weight plane and an
-    activation plane of that weight, and the shifted counts are added up.
+    activation plane of that weight, and the shifted counts are added up. Or the activation planes take turns, a group
+    after the other (`planes_in_time` of the fold): a fold then takes as many times SF cycles, the topmost planes first,
+    and with each following group the accumulator moves up by its planes. The adder takes what is moved, so that turns
+    cost a multiplexer for each activation, shared by all rows, and the buffer where NF = 1 had none.
 
     Control issues a step a cycle; behind it weights, popcounts, accumulators and thresholds run free, without a stall
     network: a fold's last step is issued when the output FIFO has room for its beat, counting the beats under way.
     A single threshold is the accumulator's start value, and its top bit is the code: no comparator.
 
     Latency: `latency` cycles from the issue of a fold's last step to its beat at `o`; a step is issued in the cycle
-    its beat is at `i` (NF = 1), or the cycle after at the soonest.
+    its beat is at `i` (without buffer), or the cycle after at the soonest.
 
     Parameters
     ----------
@@ -51,7 +58,9 @@ class Engine(wiring.Component):
         lut6 = params.popcount is Popcount.LUT6  # a target whose primitives may be instantiated
         self._weights = Rom(params.weight_image, fold.memory, lut6=lut6)
         self._preload = Rom(params.preload_image, fold.memory, lut6=lut6) if params.single_threshold else None
-        compares = params.thresholds is not None and not params.single_threshold
+        single = params.single_threshold
+        self._directions = Directions(params.threshold_unit, lut6=lut6) if single else None
+        compares = params.thresholds is not None and not single
         self._thresholds = activation_unit(params.threshold_unit, fold.memory, lut6=lut6) if compares else None
         super().__init__(
             {
@@ -72,8 +81,9 @@ class Engine(wiring.Component):
 
     @property
     def _powers(self) -> int:
-        """Powers of two that pairs of planes have."""
-        return self._params.weight_bits + self._params.activation_bits - 1
+        """Powers of two that pairs of planes have in a cycle."""
+        p = self._params
+        return p.form.powers - p.form.activation_planes + p.planes_at_once
 
     @property
     def latency(self) -> int:
@@ -84,45 +94,53 @@ class Engine(wiring.Component):
     @property
     def fifo_depth(self) -> int:
         """Output beats that can be under way: a credit returns `latency` + 1 cycles after its use at the soonest."""
-        return max(2, -(-(self.latency + 1) // self._params.synapse_folds) + 1)
+        return max(2, -(-(self.latency + 1) // self._params.fold_cycles) + 1)
 
     @property
     def timing(self) -> tuple[Cell, ...]:
         """Its handshakes."""
         p = self._params
-        work = Work(p.synapse_folds, delay=self.latency - 1, depth=self.fifo_depth)
-        return (work,) if p.neuron_folds == 1 else (Repeat(p.synapse_folds, p.neuron_folds), work)
+        work = Work(p.fold_cycles, delay=self.latency - 1, depth=self.fifo_depth)
+        return (work,) if p.passes == 1 else (Repeat(p.synapse_folds, p.passes), work)
 
     @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        parts = (self._weights, self._preload, self._thresholds)
+        parts = (self._weights, self._preload, self._directions, self._thresholds)
         return {name: text for part in parts if part is not None for name, text in part.memories.items()}
 
     def elaborate(self, platform: object) -> Module:
         """Control, the rows' counts, and one of three ways out."""
         m = Module()
         p = self._params
-        pe, steps = p.fold.pe, p.cycles
+        pe, steps, turns = p.fold.pe, p.neuron_folds * p.synapse_folds, p.fold.planes_in_time
         m.submodules.weights = self._weights
         m.submodules.output = output = StreamFifo(pe * p.output_bits, depth=self.fifo_depth)
         wiring.connect(m, output.o, wiring.flipped(self.o))
 
-        # Control: one step a cycle.
-        issue, first, last = Signal(), Signal(init=1), Signal()
-        step = Signal(range(steps))
+        # Control: one step a cycle. A fold is one pass over the vector's beats for each group of planes.
+        issue, last, begins_pass = Signal(), Signal(), Signal(init=1)
+        step, turn = Signal(range(steps)), Signal(range(turns))
         credits = Signal(range(self.fifo_depth + 1), init=self.fifo_depth)
         room = Signal()
-        final = Signal()
-        m.d.comb += [room.eq(~last | credits.any()), final.eq(step == steps - 1), self._weights.addr.eq(step)]
+        ends_fold, final = Signal(), Signal()
+        m.d.comb += [
+            ends_fold.eq(last & (turn == turns - 1)),
+            final.eq(ends_fold & (step == steps - 1)),
+            room.eq(~ends_fold | credits.any()),
+            self._weights.addr.eq(step),
+        ]
         with m.If(issue):
-            m.d.sync += [step.eq(Mux(final, 0, step + 1)), first.eq(last)]
-        m.d.sync += credits.eq(credits - (issue & last) + (self.o.valid & self.o.ready))
+            again = last & ~ends_fold
+            m.d.sync += begins_pass.eq(last)
+            m.d.sync += step.eq(Mux(final, 0, Mux(again, step - (p.synapse_folds - 1), step + 1)))
+            m.d.sync += turn.eq(Mux(again, turn + 1, Mux(last, 0, turn)))
+        m.d.sync += credits.eq(credits - (issue & ends_fold) + (self.o.valid & self.o.ready))
 
         # The activations of a step arrive with its weights.
         activations = Signal(p.fold.simd * p.activation_bits)
-        if p.neuron_folds == 1:
-            m.d.comb += [self.i.ready.eq(room), issue.eq(self.i.valid & room), last.eq(final)]
+        if p.passes == 1:
+            m.d.comb += [self.i.ready.eq(room), issue.eq(self.i.valid & room), last.eq(step == steps - 1)]
             m.d.sync += activations.eq(self.i.payload)
         else:
             m.submodules.input = buffer = InputBuffer(p.synapse_folds, len(activations))
@@ -139,33 +157,38 @@ class Engine(wiring.Component):
         def travel(flag: Value, name: str, cycles: int) -> list[Value]:
             line = [flag]
             for cycle in range(1, cycles + 1):
-                line.append(Signal(name=f"{name}_{cycle}"))
+                line.append(Signal(flag.shape(), name=f"{name}_{cycle}"))
                 m.d.sync += line[-1].eq(line[-2])
             return line
 
         arrive = self.count_latency
         issued = travel(issue, "issued", arrive)
-        begins = travel(issue & first, "begins", arrive)
-        done = travel(issue & last, "done", arrive + 1)
+        begins = travel(issue & begins_pass, "begins", arrive)
+        turned = travel(turn, "turn", arrive)
+        done = travel(issue & ends_fold, "done", arrive + 1)
 
-        start = self._fold_start(m, begins[arrive - 1])
+        planes = self._planes(m, activations, turned[1])
+        start = self._fold_start(m, begins[arrive - 1] & (turned[arrive - 1] == turns - 1))
         counts = Signal(pe * self._accumulator_bits)
         for row in range(pe):
             if row >= p.rows:  # a padding row in every fold: its output is the constant 0
                 continue
-            total = self._row_count(m, row, activations)
+            total = self._row_count(m, row, planes)
             accumulator = counts.word_select(row, self._accumulator_bits)
+            begin = start.word_select(row, self._accumulator_bits)
             with m.If(issued[arrive]):
-                begin = start.word_select(row, self._accumulator_bits)
-                m.d.sync += accumulator.eq(Mux(begins[arrive], begin, accumulator) + total)
+                m.d.sync += accumulator.eq(
+                    Mux(begins[arrive], self._pass_start(accumulator, begin, turned[arrive]), accumulator) + total
+                )
 
         if self._thresholds is not None:
             m.submodules.thresholds = unit = self._thresholds
             m.d.comb += [unit.i.valid.eq(done[-1]), unit.i.payload.eq(counts)]
             m.d.comb += [output.i.valid.eq(unit.o.valid), output.i.payload.eq(unit.o.payload)]
         elif self._preload is not None:
-            tops = [counts.word_select(row, self._accumulator_bits)[-1] for row in range(pe)]
-            m.d.comb += [output.i.valid.eq(done[-1]), output.i.payload.eq(Cat(tops))]
+            tops = Cat(counts.word_select(row, self._accumulator_bits)[-1] for row in range(pe))
+            codes = self._directions.applied(m, tops, done[-1]) if self._directions is not None else tops
+            m.d.comb += [output.i.valid.eq(done[-1]), output.i.payload.eq(codes)]
         else:
             m.d.comb += [output.i.valid.eq(done[-1]), output.i.payload.eq(self._without_padding(m, counts, done[-1]))]
         return m
@@ -175,7 +198,7 @@ class Engine(wiring.Component):
         return self._params.preload_bits if self._params.single_threshold else self._params.count_bits
 
     def _fold_start(self, m: Module, soon: Value) -> Value:
-        """The accumulators' start values; `soon` is high in the cycle before they are used."""
+        """The accumulators' start values of a fold; `soon` is high in the cycle before their last use."""
         p = self._params
         if self._preload is None:
             return Const(0, p.fold.pe * self._accumulator_bits)
@@ -185,27 +208,60 @@ class Engine(wiring.Component):
             m.d.sync += self._preload.addr.eq(Mux(wraps, 0, self._preload.addr + 1))
         return self._preload.data
 
-    def _row_count(self, m: Module, row: int, activations: Value) -> Value:
+    def _pass_start(self, accumulator: Value, begin: Value, turn: Value) -> Value:
+        """What the first count of a group of planes is added to: the fold's start value, or, `turn` groups later, all
+        so far, moved up. The start value moves up with it: its low bits follow one group after the other."""
+        p = self._params
+        turns, bits = p.fold.planes_in_time, p.planes_at_once
+        if turns == 1:
+            return begin
+        groups = [begin[bits * k : bits * (k + 1)] for k in reversed(range(turns - 1))]  # of turns 1 and later
+        follows = Cat(Const(0, bits), groups).word_select(turn, bits)
+        moved = Cat(follows, accumulator)[: self._accumulator_bits]
+        return Mux(turn == 0, begin[bits * (turns - 1) :], moved)
+
+    def _planes(self, m: Module, codes: Value, turn: Value) -> list[Value]:
+        """The activation planes that a cycle works on: all, or the group whose turn it is, the topmost first."""
+        p = self._params
+        every, turns, bits = level_planes(m, codes, p.form), p.fold.planes_in_time, p.planes_at_once
+        if turns == 1:
+            return every
+        chosen: list[Value] = []
+        for bit in range(bits):
+            plane = Signal(p.fold.simd, name=f"plane_{bit}")
+            m.d.comb += plane.eq(Cat(reversed(every[bit::bits])).word_select(turn, p.fold.simd))
+            chosen.append(plane)
+        return chosen
+
+    def _row_count(self, m: Module, row: int, planes: Sequence[Value]) -> Value:
         """One row's P for a step: popcounts of the pairs of bit planes, weighted."""
         p = self._params
-        weights = self._weights.data.word_select(row, p.fold.simd * p.weight_bits)
-        weight_planes = [weights[plane :: p.weight_bits] for plane in range(p.weight_bits)]
-        activation_planes = [activations[plane :: p.activation_bits] for plane in range(p.activation_bits)]
+        form = p.form
+        words = self._weights.data.word_select(row, p.fold.simd * form.word_bits)
+        weights = [words[bit :: form.word_bits] for bit in range(form.word_bits)]
+        if form.shift_bits:
+            shift = weights[len(form.planes) :]
+            planes = shifted_planes(m, planes, shift, form.activation_planes, f"shifted_{row}")
         counts: list[Value] = []
         for power in range(self._powers):
             # One tree over all pairs of a power is smaller than a tree for each and an addition.
-            pairs = [(i, power - i) for i in range(p.weight_bits) if 0 <= power - i < p.activation_bits]
+            pairs = [
+                (i, power - plane.power)
+                for i, plane in enumerate(form.planes)
+                if 0 <= power - plane.power < len(planes)
+            ]
             name = f"popcount_{row}" if self._powers == 1 else f"popcount_{row}_power_{power}"
-            unit = XnorPopcount(len(pairs) * p.fold.simd, kind=p.popcount, stages=p.popcount_stages)
+            gates = [form.planes[i].gate for i, _ in pairs for _ in range(p.fold.simd)]
+            unit = XnorPopcount(len(gates), kind=p.popcount, stages=p.popcount_stages, gates=gates)
             m.submodules[name] = unit
             m.d.comb += [
-                unit.w.eq(Cat(weight_planes[i] for i, _ in pairs)),
-                unit.x.eq(Cat(activation_planes[j] for _, j in pairs)),
+                unit.w.eq(Cat(weights[i] for i, _ in pairs)),
+                unit.x.eq(Cat(planes[j] for _, j in pairs)),
             ]
             counts.append(unit.count << power)
         if self._powers == 1:
             return counts[0]
-        total = Signal(range(p.fold.simd * p.column_max + 1), name=f"count_{row}", reset_less=True)
+        total = Signal(range(p.step_max + 1), name=f"count_{row}", reset_less=True)
         m.d.sync += total.eq(adder_tree(m, counts, f"powers_{row}"))
         return total
 

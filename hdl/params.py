@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.folding import LayerFold, Popcount
+from ..compiler.planes import DotForm
+from ..compiler.types import Encoding, code_values
 from ..errors import HardwareError
 from .activation_params import ThresholdParams, signed_bits
 from .rom import MAX_WIDTH, MemoryImage
@@ -28,8 +30,10 @@ MAX_SCORE_BITS = 64
 class EngineParams:
     """A matrix-vector engine: PE rows x SIMD columns a cycle, then thresholds, or the counts themselves.
 
-    weights: bipolar codes, uint8 (N, K), of weight_bits bits; those of descending neurons inverted already.
+    weights: codes, uint8 (N, K), of weight_bits bits; those of descending neurons negated where the encoding has the
+    negatives. Activations and weights become counts as their encodings tell (`compiler/planes.py`).
     thresholds: int64 (N, T), nondecreasing rows in 0..p_max + 1; None: the engine yields the counts P.
+    descending: bool (N,), the rows whose code is T less the number of thresholds reached; None where no row's is.
     popcount_stages: registers inside the popcount of a row; they cost latency, not throughput.
     segments: pieces of a vector, of equal length, that start on a beat of their own: the pixels of a window.
     """
@@ -43,9 +47,12 @@ class EngineParams:
     popcount_stages: int = 1
     segments: int = 1
     weight_bits: int = 1
+    weight_encoding: Encoding = Encoding.BIPOLAR
+    activation_encoding: Encoding = Encoding.UNSIGNED
+    descending: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        word = self.fold.pe * self.fold.simd * self.weight_bits
+        word = self.fold.pe * self.fold.simd * self.form.word_bits
         if word > MAX_WIDTH:
             raise HardwareError(
                 f"{self.name}: PE {self.fold.pe} x SIMD {self.fold.simd} takes weights of {word} bits a cycle; "
@@ -56,6 +63,9 @@ class EngineParams:
                 f"{self.name}: {self.columns} inputs of {self.activation_bits} bits and weights of {self.weight_bits} "
                 f"need an accumulator of {self.count_bits} bits; at most {MAX_COUNT_BITS} fit"
             )
+        problem = self.fold.planes_problem(self.form)
+        if problem is not None:
+            raise HardwareError(f"{self.name}: {problem}")
 
     @property
     def rows(self) -> int:
@@ -77,30 +87,48 @@ class EngineParams:
         """SF: beats in a vector, cycles a fold."""
         return self.fold.synapse_folds(self.columns, self.segments)
 
+    @cached_property
+    def form(self) -> DotForm:
+        """How codes become counts."""
+        return DotForm(self.weight_bits, self.weight_encoding, self.activation_bits, self.activation_encoding)
+
+    @property
+    def planes_at_once(self) -> int:
+        """Activation planes that a cycle works on."""
+        return self.form.activation_planes // self.fold.planes_in_time
+
+    @property
+    def fold_cycles(self) -> int:
+        """Cycles a fold: every beat, for each group of planes."""
+        return self.synapse_folds * self.fold.planes_in_time
+
+    @property
+    def passes(self) -> int:
+        """How often a vector's beats are gone through; where it is more than once they lie in a buffer."""
+        return self.neuron_folds * self.fold.planes_in_time
+
     @property
     def cycles(self) -> int:
         """Cycles a vector occupies the engine."""
-        return self.neuron_folds * self.synapse_folds
+        return self.neuron_folds * self.fold_cycles
 
     @property
     def activation_max(self) -> int:
         """The largest activation code."""
-        return (1 << self.activation_bits) - 1
+        return len(self.form.level_table) - 1
 
     @property
-    def weight_max(self) -> int:
-        """The largest weight code."""
-        return (1 << self.weight_bits) - 1
-
-    @property
-    def column_max(self) -> int:
-        """The largest count of one column."""
-        return self.weight_max * self.activation_max
+    def step_max(self) -> int:
+        """The largest count of a row in a cycle."""
+        if self.fold.planes_in_time == 1:
+            return self.fold.simd * self.form.column_max
+        planes = sum(1 << plane.power for plane in self.form.planes)
+        return self.fold.simd * planes * ((1 << self.planes_at_once) - 1)
 
     @property
     def p_max(self) -> int:
         """The largest count."""
-        return self.columns * self.column_max
+        return self.columns * self.form.column_max
 
     @property
     def count_bits(self) -> int:
@@ -119,15 +147,16 @@ class EngineParams:
 
     @cached_property
     def weight_image(self) -> MemoryImage:
-        """Word fold * SF + beat: PE x SIMD codes of weight_bits bits, row 0's column 0 in the least significant ones.
+        """Word fold * SF + beat: PE x SIMD words of weights (`DotForm`), row 0's column 0 in the lowest bits.
 
-        Padding columns have all bits 1: with activation 0 they count nothing. Padding rows repeat that.
+        Padding columns have a word that counts nothing on a level of 0. Padding rows repeat that.
         """
         nf, sf, pe, simd = self.neuron_folds, self.synapse_folds, self.fold.pe, self.fold.simd
-        padded = np.full((nf * pe, self.segments, sf // self.segments * simd), self.weight_max, dtype=np.uint8)
-        padded[: self.rows, :, : self.columns // self.segments] = self.weights.reshape(self.rows, self.segments, -1)
+        padded = np.full((nf * pe, self.segments, sf // self.segments * simd), self.form.padding, dtype=np.uint8)
+        weights = self.form.words(self.weights)
+        padded[: self.rows, :, : self.columns // self.segments] = weights.reshape(self.rows, self.segments, -1)
         words = padded.reshape(nf, pe, sf, simd).transpose(0, 2, 1, 3)
-        bits = np.unpackbits(words.reshape(nf * sf, -1, 1), axis=2, count=self.weight_bits, bitorder="little")
+        bits = np.unpackbits(words.reshape(nf * sf, -1, 1), axis=2, count=self.form.word_bits, bitorder="little")
         return MemoryImage(f"{self.name}_weights", bits.reshape(nf * sf, -1))
 
     @property
@@ -157,14 +186,16 @@ class EngineParams:
             p_max=self.p_max,
             pe=self.fold.pe,
             folds=self.neuron_folds,
-            interval=self.synapse_folds,
+            interval=self.fold_cycles,
+            descending=self.descending,
         )
 
     def counts(self, codes: Codes) -> Integers:
         """P (B, N) of activation codes (B, K)."""
-        values = 2 * self.weights.astype(np.int64) - self.weight_max
-        inverted = self.activation_max * np.sum(self.weight_max - self.weights, axis=1, dtype=np.int64)
-        return codes.astype(np.int64) @ values.T + inverted
+        values = code_values(self.weight_bits, self.weight_encoding)[self.weights]
+        idle = self.form.idle_counts(self.form.words(self.weights)).sum(axis=1)
+        counts: Integers = self.form.level_table[codes] @ values.T + idle
+        return counts
 
     def reference(self, codes: Codes) -> Codes | Integers:
         """What the engine yields for activation codes (B, K): codes or counts (B, N)."""

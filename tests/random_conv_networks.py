@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from random_networks import random_weights
 
 from xnorflow.compiler.geometry import Window
 from xnorflow.compiler.ir import (
@@ -59,7 +60,7 @@ def random_conv_network(
     nodes: list[Node] = [Input("image", (), CodeType(shape, *source), None)]
 
     def matrix(rows: int, columns: int) -> Weights:
-        return Weights(rng.integers(0, 1 << weights[0], (rows, columns), dtype=np.uint8), *weights)
+        return random_weights(rng, rows, columns, *weights)
 
     def pool(name: str, spec: tuple[tuple[int, int], tuple[int, int]] | None) -> None:
         if spec is not None:

@@ -17,10 +17,18 @@ from xnorflow.compiler.ir import (
     Weights,
 )
 from xnorflow.compiler.ranges import acc_type
+from xnorflow.compiler.types import code_values
 from xnorflow.compiler.verify import verify
 from xnorflow.compiler.verify_edges import score_range
 
 BINARY = (1, Encoding.BIPOLAR)
+LOGARITHMIC = (Encoding.LOG, Encoding.LOG_UNSIGNED)
+
+
+def random_weights(rng: np.random.Generator, rows: int, columns: int, bits: int, encoding: Encoding) -> Weights:
+    """A matrix of uniform codes."""
+    codes = len(code_values(bits, encoding))
+    return Weights(rng.integers(0, codes, (rows, columns), dtype=np.uint8), bits, encoding)
 
 
 def random_network(
@@ -41,7 +49,7 @@ def random_network(
     nodes: list[Node] = [Input("image", (), code, None)]
     for index, (columns, rows) in enumerate(zip(widths, widths[1:], strict=False)):
         bits, encoding = kinds[index]
-        matrix = Weights(rng.integers(0, 1 << bits, (rows, columns), dtype=np.uint8), bits, encoding)
+        matrix = random_weights(rng, rows, columns, bits, encoding)
         kind = acc_type(matrix, code)
         lo, hi = kind.lo, kind.hi
         dense = Dense(f"dense{index}", (nodes[-1].name,), kind, matrix)
@@ -52,8 +60,9 @@ def random_network(
             draft = Scores("scores", (dense.name,), AccType((rows,), 0, 0), multiplier, offset)
             nodes.append(replace(draft, type=AccType((rows,), *score_range(draft, kind))))
             break
+        largest = code.hi if code.encoding in LOGARITHMIC else CodeType((), *hidden).max_code
+        spread = 2 * int(np.sqrt(columns)) * largest * max(-matrix.type.lo, matrix.type.hi)
         code = CodeType((rows,), *hidden)
-        spread = 2 * int(np.sqrt(columns)) * code.max_code * matrix.type.max_code
         thresholds = np.sort(np.clip(rng.integers(-spread, spread + 1, (rows, code.max_code)), lo - 1, hi + 1), axis=1)
         thresholds[rng.random(rows) < 0.1] = hi + 1
         thresholds[rng.random(rows) < 0.1] = lo - 1

@@ -14,6 +14,7 @@ from random_networks import random_network
 
 from xnorflow.compiler.folding import LayerFold, Memory, Popcount
 from xnorflow.compiler.ir import Encoding, Threshold
+from xnorflow.compiler.types import code_values
 from xnorflow.errors import HardwareError
 from xnorflow.hdl.constants import engine_params
 from xnorflow.hdl.engine import Engine
@@ -22,6 +23,7 @@ from xnorflow.hdl.stream import pack_frame
 from xnorflow.sim.component import run_bench
 
 FRAMES = 14
+Kind = tuple[int, Encoding]
 COUNTS = 0  # no thresholds: the engine yields counts
 
 # rows, columns, PE, SIMD, activation bits, thresholds, popcount stages
@@ -96,20 +98,21 @@ def codes_of(params: EngineParams) -> np.ndarray:
     rng = np.random.default_rng(7)
     codes = rng.integers(0, params.activation_max + 1, (FRAMES, params.columns), dtype=np.uint8)
     codes[0], codes[1] = 0, params.activation_max
-    codes[2] = params.activation_max * (params.weights[0] & 1)  # reaches the largest count of a row
+    positive = code_values(params.weight_bits, params.weight_encoding)[params.weights[0]] > 0
+    codes[2] = params.activation_max * positive  # reaches the largest count of a row
     return codes
 
 
 def case_of(params: EngineParams) -> dict[str, object]:
     codes = codes_of(params)
     expected = params.reference(codes)
-    first_step = 1 if params.neuron_folds > 1 else 0
+    first_step = 1 if params.passes > 1 else 0
     return {
         "sources": {"i": [pack_frame(c.tolist(), params.fold.simd, params.activation_bits) for c in codes]},
         "sinks": {"o": [b for e in expected for b in pack_frame(e.tolist(), params.fold.pe, params.output_bits)]},
         "frame_beats": params.neuron_folds,
         "bound": params.cycles,
-        "latency": first_step + params.synapse_folds - 1 + Engine(params).latency,
+        "latency": first_step + params.fold_cycles - 1 + Engine(params).latency,
     }
 
 
@@ -128,6 +131,61 @@ def run(folder: Path, all_params: dict[str, EngineParams], memories: dict[str, s
     )
 
 
+# fold of PE, SIMD and planes in time, type of weights, of activations, of codes out (None: counts)
+B, U, S, T, L, LU = Encoding
+ENCODED: list[tuple[tuple[int, int, int], Kind, Kind, Kind | None]] = [
+    ((4, 8, 1), (2, S), (2, U), (2, U)),
+    ((4, 8, 1), (1, S), (3, S), (1, B)),  # weights of 0 and -1: an ANDN plane alone
+    ((3, 30, 1), (3, S), (2, T), (2, T)),  # ternary codes in and out
+    ((10, 8, 1), (4, S), (1, B), None),
+    ((4, 8, 1), (2, T), (2, U), (2, B)),
+    ((5, 4, 1), (2, T), (2, T), (1, U)),
+    ((4, 7, 1), (3, U), (4, S), (2, U)),
+    ((4, 8, 1), (1, U), (2, L), (1, B)),
+    ((4, 8, 1), (1, B), (3, LU), (3, LU)),  # BinaryConnect's weights, activations without multiplication
+    ((4, 8, 1), (3, B), (3, L), (2, L)),
+    ((4, 8, 1), (3, L), (8, U), (2, U)),  # pixels
+    ((10, 30, 1), (4, L), (2, B), (1, B)),
+    ((3, 8, 1), (2, L), (3, L), (2, L)),  # both sides: exponents add up
+    ((3, 8, 1), (3, L), (2, LU), None),
+    ((4, 8, 1), (2, LU), (3, S), (2, S)),
+    ((4, 8, 1), (1, L), (1, LU), (1, LU)),
+]
+IN_TIME: list[tuple[tuple[int, int, int], Kind, Kind, Kind | None]] = [
+    ((4, 8, 8), (1, B), (8, U), (4, U)),  # pixels, plane by plane
+    ((4, 8, 2), (1, B), (8, B), (1, B)),
+    ((10, 8, 4), (1, B), (8, U), (1, B)),  # NF = 1, a preload that moves up
+    ((5, 30, 2), (2, B), (2, U), (2, U)),  # SF = 1
+    ((10, 30, 2), (2, B), (2, U), (1, B)),  # NF = SF = 1
+    ((16, 8, 2), (2, S), (4, S), (1, U)),  # rows of padding, directions
+    ((4, 7, 2), (2, T), (4, U), None),
+    ((4, 8, 7), (1, B), (3, LU), (1, B)),
+    ((4, 8, 2), (3, U), (2, T), (2, T)),
+]
+
+
+def encoded(fold: tuple[int, int, int], weights: Kind, source: Kind, sink: Kind | None, name: str) -> EngineParams:
+    """The engine of a random layer of 10 neurons and 30 inputs."""
+    pe, simd, turns = fold
+    widths = [30, 10] if sink is None else [30, 10, 2]
+    stage = next(random_network(widths, source, sink or (1, B), weights, seed=len(name)).stages())
+    return replace(engine_params(stage, LayerFold(pe, simd, planes_in_time=turns)), name=name)
+
+
+@pytest.mark.parametrize("cases", [ENCODED, IN_TIME], ids=["encoded", "in_time"])
+def test_every_encoding_equals_its_reference(
+    cases: list[tuple[tuple[int, int, int], Kind, Kind, Kind | None]], tmp_path: Path
+) -> None:
+    """`test_constants` proves the reference equal to the golden model."""
+    run(tmp_path, {f"c{n}": encoded(*case, name=f"c{n}") for n, case in enumerate(cases)})
+
+
+def test_every_gate_with_lut6_popcounts(tmp_path: Path) -> None:
+    cases = [ENCODED[0], ENCODED[5], ENCODED[10], IN_TIME[5]]
+    parts = {f"c{n}": encoded(*case, name=f"c{n}") for n, case in enumerate(cases)}
+    run(tmp_path, {name: replace(params, popcount=Popcount.LUT6) for name, params in parts.items()})
+
+
 @pytest.mark.parametrize("cases", [ONE_BIT, MULTI_BIT, WIDE_WEIGHTS], ids=["one_bit", "multi_bit", "wide_weights"])
 def test_equals_its_reference(cases: list[tuple[int, ...]], tmp_path: Path) -> None:
     run(tmp_path, {f"c{n}": params_of(*case, name=f"c{n}") for n, case in enumerate(cases)})
@@ -142,8 +200,8 @@ def test_equals_its_reference_with_lut6_popcounts(tmp_path: Path) -> None:
 def test_rows_that_descend_equal_their_reference(tmp_path: Path) -> None:
     """Half of the rows of these; `test_constants` proves the reference equal to the golden model."""
     all_params = {}
-    for encoding, (weight_bits, bits) in product(Encoding, ((2, 2), (3, 1), (2, 8), (4, 4))):
-        network = random_network([29, 10, 2], (bits, encoding), (2, encoding), (weight_bits, Encoding.BIPOLAR))
+    for encoding, (weight_bits, bits) in product((B, U), ((2, 2), (3, 1), (2, 8), (4, 4))):
+        network = random_network([29, 10, 2], (bits, encoding), (2, encoding), (weight_bits, B))
         stage = next(network.stages())
         name = f"{encoding}_w{weight_bits}a{bits}"
         all_params[name] = params = replace(engine_params(stage, LayerFold(4, 8)), name=name)
