@@ -14,6 +14,7 @@ from .requantizer import Requantizer
 from .stream import beat_signature
 from .threshold import ThresholdUnit
 from .threshold_search import SearchUnit
+from .timing import Cell, Work
 
 __all__ = ["ActivationUnit", "StreamActivation", "activation_unit"]
 
@@ -75,6 +76,11 @@ class StreamActivation(wiring.Component):
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
         return self._unit.memories
+
+    @property
+    def timing(self) -> tuple[Cell, ...]:
+        """Its handshakes."""
+        return (Work(1, delay=self.latency - 1, depth=self.fifo_depth, interval=self._unit.interval),)
 
     def elaborate(self, platform: object) -> Module:
         """Credits, the unit, a FIFO."""

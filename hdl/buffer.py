@@ -94,6 +94,11 @@ class StreamFifo(wiring.Component):
         )
 
     @property
+    def depth(self) -> int:
+        """Beats it holds."""
+        return self._depth
+
+    @property
     def timing(self) -> tuple[Cell, ...]:
         """Its handshakes."""
         return (Fifo(self._depth, late=self._memory is Memory.BLOCK),)

@@ -124,15 +124,18 @@ class Pool(wiring.Component):
     Members
     -------
     i: In(stream), o: Out(stream): pixels row by row, pad elements 0.
+    level: Out(range(depth + 1)), beats that the line buffer holds, where there is one.
     """
 
     def __init__(self, params: PoolParams, *, depth: int | None = None) -> None:
         self._params = params
-        self._depth = depth
+        self._depth = (depth or least_depth(params.sliding)) if params.window.overlaps else 0
+        level = {"level": Out(range(self._depth + 1))} if self._depth else {}
         super().__init__(
             {
                 "i": In(beat_signature(params.lanes, params.bits)),
                 "o": Out(beat_signature(params.lanes, params.output_bits)),
+                **level,
             }
         )
 
@@ -142,11 +145,16 @@ class Pool(wiring.Component):
         return self._params
 
     @property
+    def depth(self) -> int:
+        """Beats of the line buffer, 0 where windows do not overlap."""
+        return self._depth
+
+    @property
     def timing(self) -> tuple[Cell, ...]:
         """Its handshakes."""
         p = self._params
         if p.window.overlaps:
-            return Lines(p.sliding, self._depth or least_depth(p.sliding)), Collect(p.taps, p.taps)
+            return Lines(p.sliding, self._depth), Collect(p.taps, p.taps)
         passes = np.zeros((p.window.input[0] * p.window.input[1], p.pixel_beats), dtype=np.int64)
         passes[p.window.pixels().max(axis=1)] = 1  # a window's last pixel
         return (Pass(passes.ravel()),)
@@ -185,8 +193,9 @@ class Pool(wiring.Component):
         """A register takes in the beats of a window."""
         m = Module()
         p = self._params
-        m.submodules.window = unit = SlidingWindow(p.sliding, depth=self._depth or least_depth(p.sliding))
+        m.submodules.window = unit = SlidingWindow(p.sliding, depth=self._depth)
         connect(m, flipped(self.i), unit.i)
+        m.d.comb += self.level.eq(unit.level)
         tap, beat = Signal(range(p.taps)), Signal(range(p.pixel_beats))
         final = tap == p.taps - 1
         held = Signal(len(self.o.payload), reset_less=True)

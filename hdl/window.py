@@ -36,6 +36,7 @@ class SlidingWindow(wiring.Component):
     -------
     i: In(stream), `simd` codes a beat, ceil(C / simd) beats a pixel, pixels row by row, pad elements 0.
     o: Out(stream), `simd` codes a beat, ceil(C / simd) beats a pixel, kh * kw pixels a window, pad elements 0.
+    level: Out(range(depth + 1)), beats held.
     """
 
     def __init__(self, params: WindowParams, *, depth: int) -> None:
@@ -46,7 +47,7 @@ class SlidingWindow(wiring.Component):
         self._params = params
         self._depth = depth
         signature = beat_signature(params.simd, params.bits)
-        super().__init__({"i": In(signature), "o": Out(signature)})
+        super().__init__({"i": In(signature), "o": Out(signature), "level": Out(range(depth + 1))})
 
     @property
     def params(self) -> WindowParams:
@@ -75,6 +76,7 @@ class SlidingWindow(wiring.Component):
         ahead = Signal(ahead_range, init=-p.start)  # beats written less the position of the next read
         accept, issue, pad = Signal(), Signal(), Signal()
         m.d.comb += [
+            self.level.eq(kept if kept_range.start >= 0 else Mux(kept < 0, 0, kept)),
             self.i.ready.eq(kept < depth),
             accept.eq(self.i.valid & self.i.ready),
             write.data.eq(self.i.payload),

@@ -2,7 +2,8 @@
 
 Parameters: `cases` names a JSON file, a list of rounds, each with a reset before it: component -> {"frame_beats",
 "ports": {port: [pauses, beats]}}; pauses are strings of 0 and 1, beats is null where beats come out. What came
-of it goes to the file `found`: for each round component -> port -> cycles, counted from the first one after reset.
+of it goes to the file `found`: for each round component -> port -> cycles, counted from the first one after reset, and
+in place of a port `level`, where the component has one, what it said in each cycle.
 """
 
 import json
@@ -65,10 +66,16 @@ async def handshakes(dut: Any) -> None:
             }
             for name, case in cases.items()
         }
+        levels = {name: getattr(dut, f"{name}__level") for name in cases if hasattr(dut, f"{name}__level")}
+        held: dict[str, list[int]] = {name: [] for name in levels}
         every = [port for of in ports.values() for port in of.values()]
         for cycle in range(len(every[0].pauses) - 1):
             await edge
             for port in every:
                 port.step(cycle)
+            for name, signal in levels.items():
+                held[name].append(int(signal.value))
         found.append({name: {port: value.cycles for port, value in of.items()} for name, of in ports.items()})
+        for name, values in held.items():
+            found[-1][name]["level"] = values
     Path(parameters["found"]).write_text(json.dumps(found))

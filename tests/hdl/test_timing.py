@@ -1,4 +1,5 @@
-"""Every component takes and gives its beats in exactly the cycles that its timing cells say, under random stalls."""
+"""Every component takes and gives its beats in exactly the cycles that its timing cells say, under random stalls, and
+holds as many beats at most."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from amaranth.lib import wiring
 from farm import Farm
+from test_activation import constants, thresholds
 from test_engine import COUNTS, params_of
 from test_pool import POOLS
 from test_window import GEOMETRIES
 
 from xnorflow.compiler.folding import Memory
 from xnorflow.errors import HardwareError
+from xnorflow.hdl.activation import StreamActivation
 from xnorflow.hdl.axi import InputAdapter, OutputAdapter
 from xnorflow.hdl.broadcast import Broadcast
 from xnorflow.hdl.buffer import StreamBuffer, StreamFifo
@@ -23,7 +26,10 @@ from xnorflow.hdl.converter import FrameWidthConverter
 from xnorflow.hdl.engine import Engine
 from xnorflow.hdl.params import ScoreParams
 from xnorflow.hdl.pool import Pool
+from xnorflow.hdl.requantizer import Requantizer
 from xnorflow.hdl.scores import ScoreUnit
+from xnorflow.hdl.threshold import ThresholdUnit
+from xnorflow.hdl.threshold_search import SearchUnit
 from xnorflow.hdl.timing import Fifo, Fork, Join
 from xnorflow.hdl.timing_model import Circuit, Trace
 from xnorflow.hdl.window import SlidingWindow
@@ -121,6 +127,21 @@ def scores() -> dict[str, Case]:
     return cases
 
 
+def activations() -> dict[str, Case]:
+    units = {
+        f"t{levels}_{interval}": kind(thresholds(7, 3, levels, interval, 100, f"t{levels}_{interval}"))
+        for kind, levels, interval in (
+            (SearchUnit, 15, 1),
+            (SearchUnit, 7, 2),
+            (ThresholdUnit, 7, 3),
+            (ThresholdUnit, 3, 1),
+        )
+    }
+    parts = {name: StreamActivation(unit) for name, unit in units.items()}
+    parts["requantize"] = StreamActivation(Requantizer(constants(7, 3, 4, 100, "requantize")))
+    return {name: stream(part, 3, 3) for name, part in parts.items()}
+
+
 def played(pauses: Sequence[bool]) -> Callable[[int], np.ndarray]:
     """A pause for each cycle in turn, and pauses for ever behind them."""
     rest = iter(pauses)
@@ -148,11 +169,11 @@ def pauses_of(case: Case, densities: tuple[float, float], seed: int, cycles: int
 
 
 @pytest.mark.parametrize(
-    "cases", [buffers, converters, windows, pools, engines, scores], ids=lambda cases: cases.__name__
+    "cases", [buffers, converters, windows, pools, engines, activations, scores], ids=lambda cases: cases.__name__
 )
 def test_every_handshake_is_in_its_cycle(cases: Callable[[], dict[str, Case]], tmp_path: Path) -> None:
     made = cases()
-    rounds, expected, ends = [], [], []
+    rounds, expected, ends, marks = [], [], [], []
     for number, densities in enumerate(ROUNDS):
         paused = {
             name: pauses_of(case, densities, 100 * number + k, 20_000) for k, (name, case) in enumerate(made.items())
@@ -161,6 +182,7 @@ def test_every_handshake_is_in_its_cycle(cases: Callable[[], dict[str, Case]], t
         cycles = max(trace.cycles for _, trace in models.values()) + 1
         expected.append({name: found for name, (found, _) in models.items()})
         ends.append({name: trace.cycles for name, (_, trace) in models.items()})
+        marks.append({name: trace.most.get("part", 0) for name, (_, trace) in models.items()})
         played_round = {}
         for name, case in made.items():
             text = {port: "".join("01"[p] for p in some[:cycles]) for port, some in paused[name].items()}
@@ -179,10 +201,12 @@ def test_every_handshake_is_in_its_cycle(cases: Callable[[], dict[str, Case]], t
         parameters={"cases": str(tmp_path / "cases.json"), "found": str(tmp_path / "found.json")},
         memories={file: text for some in memories for file, text in some.items()},
     )
-    for wanted, found, until in zip(expected, json.loads((tmp_path / "found.json").read_text()), ends, strict=True):
+    rounds_found = json.loads((tmp_path / "found.json").read_text())
+    for wanted, found, until, most in zip(expected, rounds_found, ends, marks, strict=True):
         for name, ports in wanted.items():
             seen = {port: [c for c in found[name][port] if c < until[name]] for port in ports}
             assert seen == ports, name
+            assert max(found[name].get("level", [0])[: until[name] + 1]) == most[name], name
 
 
 def test_a_circuit_that_hangs_says_so() -> None:
