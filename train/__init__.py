@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .activations import LinearQuant, LogQuant
     from .datasets import Samples, load_dataset
     from .layers import (
         BatchNorm1d,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     )
     from .losses import cross_entropy, square_hinge
     from .optim import build_optimizer
+    from .qnn import LogWeights, SignedWeights, TernaryWeights
     from .quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
     from .recipe import Recipe, list_recipes, load_recipe
     from .runs import TrainedRun, load_run
@@ -37,6 +39,9 @@ __all__ = [
     "ChannelsFirst",
     "FloatWeights",
     "InputQuantizer",
+    "LinearQuant",
+    "LogQuant",
+    "LogWeights",
     "QuantConv2d",
     "QuantLinear",
     "QuantReLU",
@@ -44,7 +49,9 @@ __all__ = [
     "Samples",
     "ScoreNorm",
     "Sign",
+    "SignedWeights",
     "SumPool2d",
+    "TernaryWeights",
     "TrainResult",
     "TrainedRun",
     "WeightQuantizer",
@@ -59,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "activations": ("LinearQuant", "LogQuant"),
     "datasets": ("Samples", "load_dataset"),
     "layers": (
         *("BatchNorm1d", "BatchNorm2d", "BinaryLinear", "ChannelsFirst", "InputQuantizer"),
@@ -66,6 +74,7 @@ _HOMES = {
     ),
     "losses": ("cross_entropy", "square_hinge"),
     "optim": ("build_optimizer",),
+    "qnn": ("LogWeights", "SignedWeights", "TernaryWeights"),
     "quantizers": ("BinaryWeights", "BipolarWeights", "FloatWeights", "WeightQuantizer"),
     "recipe": ("Recipe", "list_recipes", "load_recipe"),
     "runs": ("TrainedRun", "load_run"),

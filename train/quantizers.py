@@ -27,6 +27,7 @@ __all__ = [
     "FloatWeights",
     "WeightQuantizer",
     "check_bits",
+    "pass_between",
     "quantize_relu",
     "sign",
     "sign_stochastic",
@@ -108,7 +109,7 @@ class _SignClipped(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
-        return _pass_between(gradients[0], x, -1.0, 1.0), None
+        return pass_between(gradients[0], x, -1.0, 1.0), None
 
 
 class _QuantizedReLU(torch.autograd.Function):
@@ -123,10 +124,10 @@ class _QuantizedReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        return _pass_between(gradients[0], x, 0.0, ctx.step * ctx.levels).div_(ctx.step), None, None
+        return pass_between(gradients[0], x, 0.0, ctx.step * ctx.levels).div_(ctx.step), None, None
 
 
-def _pass_between(gradient: Tensor, x: Tensor, lo: float, hi: float) -> Tensor:
+def pass_between(gradient: Tensor, x: Tensor, lo: float, hi: float) -> Tensor:
     """`gradient` where lo <= x <= hi, zero elsewhere.
 
     hardtanh's backward is one fused pass where a mask takes three, but it leaves the bounds out; so they are moved
