@@ -13,7 +13,7 @@ from .golden import Trace, run
 from .ir import CodeType, IntegerNetwork, Node
 from .lowering import codes_of
 from .lowering_canonical import Canonical
-from .lowering_trace import Chain, trace
+from .lowering_trace import Site, Traced, trace
 from .scores import reduced
 
 __all__ = ["Comparison", "LayerComparison", "compare_with_module"]
@@ -80,52 +80,49 @@ def compare_with_module(
     """
     if raw_inputs.shape[1:] != network.input.type.shape or not len(raw_inputs):
         raise UsageError(f"samples must have shape (B, *{network.input.type.shape}), not {raw_inputs.shape}")
-    chain = trace(module)
-    check_same_layers(network, chain)
-    canonical = Canonical(chain)
-    wanted = [chain.quantize_node, *(layer.end for layer in chain.layers)]
+    traced = trace(module)
+    check_same_layers(network, traced)
+    canonical = Canonical(traced)
     tally = Tally()
     outputs = []
     for start in range(0, len(raw_inputs), batch):
         raw = np.array(raw_inputs[start : start + batch])  # torch warns of arrays that are not writable, as of files
-        tensors = canonical.everything(torch.from_numpy(raw), wanted)
+        scores = traced.sites[-1]
+        tensors = canonical.everything(torch.from_numpy(raw), [*traced.at, scores.value])
         golden = run(network, network.input_codes(raw))
-        compare_codes(network.input, tensors[chain.quantize_node], golden, tally)
-        for layer in chain.layers:
-            acc = channels_last(canonical.accumulators[layer.name])
-            tally.add(layer.name, acc.double().numpy() == golden[layer.name])
-            if layer.activation is not None:  # pools in front of an activation stand behind its thresholds
-                end = network.node(layer.code_pools[-1].name if layer.code_pools else layer.sink_name)
-                compare_codes(end, channels_last(tensors[layer.end]), golden, tally)
-        outputs.append(tensors[wanted[-1]].double().numpy())
-        tally.add(network.scores.name, scores_agree(chain, outputs[-1], golden.scores))
+        for node, site in traced.at.items():
+            exact = canonical.accumulators.get(site.name, tensors[node])
+            compare_tensors(network.node(site.name), turned(site, exact), golden, tally)
+        outputs.append(tensors[scores.value].flatten(1).double().numpy())
+        tally.add(network.scores.name, scores_agree(traced, outputs[-1], golden.scores))
         tally.add("classes", outputs[-1].argmax(axis=1) == golden.classes)
-    return Comparison(len(raw_inputs), tally.layers(), plain_differences(chain, raw_inputs, outputs))
+    return Comparison(len(raw_inputs), tally.layers(), plain_differences(traced, raw_inputs, outputs))
 
 
-def check_same_layers(network: IntegerNetwork, chain: Chain) -> None:
+def check_same_layers(network: IntegerNetwork, traced: Traced) -> None:
     """UsageError unless the network has the names and the weight shapes of the module."""
     found = [(stage.dot.name, *stage.dot.weights.codes.shape) for stage in network.stages()]
-    wanted = [(layer.name, *layer.dot.weight.flatten(1).shape) for layer in chain.layers]
+    wanted = [(site.name, *traced.dot(site).weight.flatten(1).shape) for site in traced.dots]
     for ours, theirs in zip_longest(found, wanted):
         if ours != theirs:
             raise UsageError(f"the network was not compiled from this module: it has layer {ours}, the module {theirs}")
 
 
-def channels_last(values: torch.Tensor) -> torch.Tensor:
-    """Maps (B, C, H, W) as the integer network has them, (B, H, W, C); vectors as they are."""
-    return values.permute(0, 2, 3, 1) if values.dim() == 4 else values
+def turned(site: Site, values: torch.Tensor) -> torch.Tensor:
+    """Maps (B, C, H, W) as the integer network has them, (B, H, W, C); vectors, and images as they come, stay."""
+    return values.permute(0, 2, 3, 1) if site.maps else values
 
 
-def compare_codes(node: Node, values: torch.Tensor, golden: Trace, tally: Tally) -> None:
-    """Compare the codes of a node."""
-    assert isinstance(node.type, CodeType)  # its place in the chain
-    tally.add(node.name, codes_of(values, node.type, node.name) == golden[node.name])
+def compare_tensors(node: Node, values: torch.Tensor, golden: Trace, tally: Tally) -> None:
+    """Compare codes, or accumulators, of a node; a flattened pixel is that pixel."""
+    values = values.reshape(-1, *node.type.shape)
+    found = codes_of(values, node.type, node.name) if isinstance(node.type, CodeType) else values.double().numpy()
+    tally.add(node.name, found == golden[node.name])
 
 
-def scores_agree(chain: Chain, outputs: NDArray[np.float64], scores: NDArray[np.int64]) -> NDArray[np.bool_]:
+def scores_agree(traced: Traced, outputs: NDArray[np.float64], scores: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which scores (B, C), or which ordered pairs of classes (B, pairs), agree with the module's outputs (B, C)."""
-    norm = chain.score_norm
+    norm = traced.score_norm
     if norm is not None:
         multiplier, offset, exponent = norm.integer_affine()
         divisor = reduced(multiplier.numpy(), offset.numpy())[2]
@@ -136,9 +133,9 @@ def scores_agree(chain: Chain, outputs: NDArray[np.float64], scores: NDArray[np.
     return agree
 
 
-def plain_differences(chain: Chain, raw_inputs: NDArray[np.generic], outputs: list[NDArray[np.float64]]) -> int:
+def plain_differences(traced: Traced, raw_inputs: NDArray[np.generic], outputs: list[NDArray[np.float64]]) -> int:
     """How many outputs of one plain call on the whole batch differ from the canonical ones."""
     raw = torch.from_numpy(np.array(raw_inputs))
     with torch.no_grad():
-        plain = chain.module(raw if chain.quantizer is not None else raw.float()).double().numpy()
+        plain = traced.module(raw if traced.quantizer is not None else raw.float()).flatten(1).double().numpy()
     return int(np.count_nonzero(plain != np.concatenate(outputs)))

@@ -1,7 +1,8 @@
 """Lowering: a trained PyTorch module becomes an integer network.
 
-The module is traced into a chain (`lowering_trace`), and each layer's normalisation and activation are replaced by
-integers found by evaluating that very module on the canonical path (`lowering_canonical`).
+The module is traced (`lowering_trace`), what has integers of its own becomes nodes (`lowering_nodes`), and each
+normalisation with its activation is replaced by integers found by evaluating that very module on the canonical path
+(`lowering_canonical`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,31 +11,19 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, fx
 
 from ..errors import UnsupportedLayerError, UsageError
 from ..train.layers import QuantConv2d
-from .ir import (
-    AccType,
-    CodeType,
-    Conv2d,
-    Dense,
-    Encoding,
-    Input,
-    InputTransform,
-    IntegerNetwork,
-    MaxPool,
-    Node,
-    Scores,
-    Threshold,
-    Weights,
-)
+from .ir import Add, Input, IntegerNetwork, Node, Scores, Threshold
 from .lowering_canonical import Canonical
-from .lowering_roles import pair
-from .lowering_trace import Chain, Layer, Pool, trace
-from .ranges import acc_type, row_ranges
+from .lowering_nodes import concat_node, dot_node, node_ranges, pool_node
+from .lowering_roles import Role, role_of
+from .lowering_trace import Site, Traced, trace
+from .ranges import RowRanges
 from .scores import find_scores, reduced
 from .thresholds import find_thresholds
+from .types import AccType, CodeType, Encoding, InputTransform, code_values
 from .verify import verify
 from .verify_edges import score_range
 
@@ -54,9 +43,10 @@ def compile_module(
     """The integer network that equals `module` in eval mode, on the canonical path, bit for bit.
 
     module: an nn.Module that torch.fx can trace, built from the layers of `xnorflow.train` (InputQuantizer,
-    ChannelsFirst, QuantConv2d, QuantLinear, Sign, QuantReLU, BatchNorm1d, BatchNorm2d, ScoreNorm), with torch's own
-    BatchNorm1d, BatchNorm2d, MaxPool2d, Flatten, Dropout, Identity and multiplications or additions of constants
-    between. It is not changed: mode, device and parameters stay.
+    ChannelsFirst, QuantConv2d, QuantLinear, Sign, QuantReLU, LinearQuant, LogQuant, BatchNorm1d, ...), with torch's own
+    BatchNorm1d, BatchNorm2d, MaxPool2d, AvgPool2d, Flatten, Dropout, Identity and multiplications or additions of
+    constants between. Tensors of codes may be read several times, added (`a + b`) and concatenated (torch.cat along
+    the channels). It is not changed: mode, device and parameters stay.
     example_input: raw samples (B, *shape), B >= 1. Without an InputQuantizer they also tell the input's type: uint8
     is an 8-bit unsigned input, real numbers that are all -1 or +1 a 1-bit one.
     class_names: one a score, "0", "1", ... if not given. provenance: text that the network file keeps.
@@ -66,63 +56,81 @@ def compile_module(
     example = example_input if isinstance(example_input, Tensor) else torch.tensor(np.asarray(example_input))
     if example.dim() < 2 or example.numel() == 0:
         raise UsageError(f"example_input must be samples (B, *shape), not of shape {tuple(example.shape)}")
-    chain = trace(module)
-    canonical = Canonical(chain)
-    check_example(chain, canonical, example)
-    source = input_node(chain, example)
-    nodes: list[Node] = [source]
-    kind = source.type
-    for layer in chain.layers:
-        for pool in layer.pools_before:
-            nodes.append(pool_node(pool, nodes[-1]))
-            kind = replace(kind, shape=nodes[-1].type.shape)
-        dot = dot_node(chain, layer, nodes[-1], kind)
-        nodes.append(dot)
-        for pool in layer.acc_pools:
-            nodes.append(pool_node(pool, nodes[-1]))
-        if layer.activation is None:
-            nodes.append(scores_node(chain, canonical, dot, kind))
-            break
-        threshold = threshold_node(canonical, layer, dot, kind, nodes[-1])
-        nodes.append(threshold)
-        kind = threshold.type
-        for pool in layer.code_pools:
-            nodes.append(pool_node(pool, nodes[-1]))
-            kind = replace(kind, shape=nodes[-1].type.shape)
+    traced = trace(module)
+    canonical = Canonical(traced)
+    check_example(traced, canonical, example)
+    builder = Builder(traced, canonical)
+    nodes = tuple(builder.node(site, example) for site in traced.sites)
     names = tuple(class_names) if class_names is not None else tuple(map(str, range(nodes[-1].type.size)))
-    return verify(IntegerNetwork(tuple(nodes), names, dict(provenance or {})))
+    return verify(IntegerNetwork(nodes, names, dict(provenance or {})))
 
 
-def check_example(chain: Chain, canonical: Canonical, example: Tensor) -> None:
-    """Run a few samples: shapes must fit, each dense layer works on whole samples (B, K), and what follows a
-    convolution on maps up to its codes."""
+def check_example(traced: Traced, canonical: Canonical, example: Tensor) -> None:
+    """Run a few samples: shapes must fit, each dense layer works on whole samples (B, K), and what leads to codes or
+    scores acts on each neuron or channel for itself."""
     try:
         canonical.everything(example[:TRIED].cpu(), ())
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"the module does not run on example_input {tuple(example.shape)}: {reason}") from error
     samples = min(TRIED, len(example))
-    for layer in chain.layers:
-        for node in (layer.dot_node, *layer.epilogue):
-            shape = tuple(canonical.env[node].shape)
-            if isinstance(layer.dot, QuantConv2d):
-                if layer.activation is None:
-                    raise UnsupportedLayerError(f"{layer.dot_node.target} ends the module; the scores' layer is dense")
-                if len(shape) != 4 or shape[:2] != (samples, layer.dot.out_channels):
-                    raise UnsupportedLayerError(
-                        f"{node.target} yields shape {shape} for {samples} samples; between a convolution and its "
-                        "activation only (B, N, H, W) has an integer form"
-                    )
-            elif shape != (samples, layer.dot.out_features):
+    shapes = {node: tuple(value.shape) for node, value in canonical.env.items() if isinstance(value, Tensor)}
+    for site in traced.sites[1:]:
+        if site.role is Role.DOT:
+            check_dot(traced, site, shapes[site.value], samples)
+        elif site.role in (Role.CODES, None):
+            check_path(traced, site, shapes, samples)
+        elif site.role is Role.JOIN and any(traced.reads_maps(site) and not source.maps for source in site.sources):
+            raise UnsupportedLayerError(f"{site.name} concatenates flattened maps; concatenate the maps")
+
+
+def check_dot(traced: Traced, site: Site, shape: tuple[int, ...], samples: int) -> None:
+    """Dot products take the whole sample, convolutions the whole map."""
+    layer = traced.dot(site)
+    if isinstance(layer, QuantConv2d):
+        return  # torch takes no other shapes, but for (C, H, W), which the next operation refuses
+    if shape != (samples, layer.out_features):
+        raise UnsupportedLayerError(
+            f"{site.operation.target} yields shape {shape} for {samples} samples; only (B, N) has an integer form"
+        )
+
+
+def check_path(traced: Traced, site: Site, shapes: Mapping[fx.Node, tuple[int, ...]], samples: int) -> None:
+    """From accumulators to codes or scores every operation keeps neurons and channels apart."""
+    (source,) = site.sources
+    path = [node for node in (source.value, *site.path) if node not in raw_nodes(traced, site)]
+    first = shapes[path[0]]
+    for node in path:
+        shape = shapes[node]
+        if traced.reads_maps(site):
+            pixel = first[2:] == (1, 1) and shape == (samples, first[1])
+            if (len(shape) != 4 or shape[:2] != (samples, first[1])) and not pixel:
                 raise UnsupportedLayerError(
-                    f"{node.target} yields shape {shape} for {samples} samples; only (B, N) has an integer form"
+                    f"{node.target} yields shape {shape} for {samples} samples; between a convolution and its "
+                    "activation only (B, N, H, W) has an integer form"
                 )
+        elif len(shape) != 2 or shape != (samples, first[1]):
+            raise UnsupportedLayerError(
+                f"{node.target} yields shape {shape} for {samples} samples; only (B, N) has an integer form"
+            )
+    if site.role is None and len(first) == 4 and first[2:] != (1, 1):
+        raise UnsupportedLayerError(
+            f"{source.operation.target} ends the module; the scores are of a dense layer or a pixel, not of a map"
+        )
 
 
-def input_node(chain: Chain, example: Tensor) -> Input:
+def raw_nodes(traced: Traced, site: Site) -> set[fx.Node]:
+    """What stands on a site's path in front of ChannelsFirst: its shapes are those of raw images."""
+    (source,) = site.sources
+    nodes = [source.value, *site.path]
+    turns = [index for index, node in enumerate(nodes) if role_of(traced.module, node) is Role.CHANNELS]
+    return set(nodes[: turns[-1]]) if turns else set()
+
+
+def input_node(traced: Traced, example: Tensor) -> Input:
     """The input's type and transform: the InputQuantizer's, or else what the example shows."""
     shape = tuple(example.shape[1:])
-    quantizer = chain.quantizer
+    quantizer = traced.quantizer
     if quantizer is not None:
         kind = CodeType(shape, quantizer.bits, Encoding(quantizer.encoding))
         return Input("inputs", (), kind, InputTransform(quantizer.lo, quantizer.hi))
@@ -136,118 +144,92 @@ def input_node(chain: Chain, example: Tensor) -> Input:
     )
 
 
-def dot_node(chain: Chain, layer: Layer, before: Node, source: CodeType) -> Dense | Conv2d:
-    """The dot product; UsageError if its weights or accumulators are not what the canonical path computes exactly.
+class Builder:
+    """Makes the nodes of a traced module's sites, one after the other."""
 
-    Weight columns follow the integer network's order, channels last.
-    """
-    quantizer = layer.dot.weight_quantizer
-    latent = layer.dot.weight
-    codes = quantizer.codes(latent).numpy().astype(np.uint8)
-    with torch.no_grad():
-        used = quantizer(latent).numpy()
-    if not np.array_equal(used, CodeType(codes.shape, quantizer.bits, Encoding(quantizer.encoding)).values(codes)):
-        raise UsageError(
-            f"{layer.dot_node.target}: the values of {type(quantizer).__name__} are not those of its codes"
-        )
-    if isinstance(layer.dot, QuantConv2d):
-        codes = codes.transpose(0, 2, 3, 1)
-    elif chain.channels_first and len(source.shape) == 3:  # flattened as (C, H, W)
-        height, width, channels = source.shape
-        codes = codes.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-    matrix = np.ascontiguousarray(codes.reshape(len(codes), -1))
-    weights = Weights(matrix, quantizer.bits, Encoding(quantizer.encoding))
-    node = (
-        conv_node(layer.name, layer.dot, before.name, weights, source)
-        if isinstance(layer.dot, QuantConv2d)
-        else Dense(layer.name, (before.name,), acc_type(weights, source), weights)
-    )
-    lo, hi = node.type.lo, node.type.hi
-    if max(-lo, hi) >= FLOAT32_EXACT:
-        raise UsageError(f"{layer.dot_node.target}: accumulators {lo}..{hi} are not exact in float32 (2^24)")
-    return node
+    def __init__(self, traced: Traced, canonical: Canonical) -> None:
+        self.traced = traced
+        self.canonical = canonical
+        self.nodes: dict[str, Node] = {}
+        self.ranges: dict[str, RowRanges] = {}  # what each node's numbers can be, channel by channel
 
-
-def conv_node(name: str, module: QuantConv2d, before: str, weights: Weights, source: CodeType) -> Conv2d:
-    """A convolution; UsageError if it pads with what is no value of its input."""
-    kernel, stride, dilation = pair(module.kernel_size), pair(module.stride), pair(module.dilation)
-    padding = (int(module.padding[0]), int(module.padding[1]))
-    pad_code = None
-    if padding != (0, 0):
-        values = source.values(np.arange(1 << source.bits)).tolist()
-        if module.pad_value not in values:
+    def node(self, site: Site, example: Tensor) -> Node:
+        """The node of a site whose sources are there."""
+        names = tuple(source.name for source in site.sources)
+        before = [self.nodes[name] for name in names]
+        match site.role:
+            case Role.QUANTIZE:
+                node: Node = input_node(self.traced, example)
+            case Role.DOT:
+                node = dot_node(self.traced, site, before[0])
+            case Role.POOL | Role.SUM_POOL:
+                node = pool_node(self.traced, site, before[0])
+            case Role.SUM:
+                kinds = [source.type for source in before]
+                reach = AccType(kinds[0].shape, sum(kind.lo for kind in kinds), sum(kind.hi for kind in kinds))
+                node = Add(site.name, names, reach)
+            case Role.JOIN:
+                node = concat_node(site, before)
+            case Role.CODES:
+                node = self.threshold(site, before[0])
+            case _:
+                return self.scores(site, before[0])
+        self.nodes[site.name] = node
+        self.ranges[site.name] = node_ranges(node, before, [self.ranges[name] for name in names])
+        if isinstance(node.type, AccType) and max(-node.type.lo, node.type.hi) >= FLOAT32_EXACT:
             raise UsageError(
-                f"{name}: pads with {module.pad_value}, which is no value of its {source.bits}-bit {source.encoding} "
-                f"input; train with a pad_value such as {values[0]} or {values[-1]}"
+                f"{site.operation.target}: accumulators {node.type.lo}..{node.type.hi} are not exact in float32 (2^24)"
             )
-        pad_code = values.index(module.pad_value)
-    draft = Conv2d(name, (before,), AccType((1,), 0, 0), weights, kernel, stride, padding, dilation, pad_code)
-    return replace(draft, type=acc_type(weights, source, draft.window(source).output))
+        return node
 
+    def threshold(self, site: Site, before: Node) -> Threshold:
+        """Everything between the numbers that `before` yields and the activation's codes."""
+        kind = CodeType(before.type.shape, *self.traced.code_kind(site))
+        name = str(site.operation.target)
 
-def pool_node(pool: Pool, before: Node) -> MaxPool:
-    """A pool behind `before`."""
-    draft = MaxPool(pool.name, (before.name,), before.type, pool.kernel, pool.stride)
-    window = draft.window(before.type)
-    return replace(draft, type=replace(before.type, shape=(*window.output, window.input[2])))
+        def evaluate(acc: NDArray[np.int64]) -> NDArray[np.uint8]:
+            return codes_of(self.canonical.outputs(site, torch.from_numpy(acc)), kind, name)
 
+        reach = AccType(before.type.shape, before.type.lo, before.type.hi)
+        self.check_finite(site, reach)
+        thresholds, descending = find_thresholds(evaluate, self.ranges[before.name], kind.max_code, reach, name)
+        return Threshold(site.name, (before.name,), kind, thresholds, descending)
 
-def threshold_node(
-    canonical: Canonical, layer: Layer, dot: Dense | Conv2d, source: CodeType, before: Node
-) -> Threshold:
-    """Everything between the accumulators, which `before` yields, and the activation's codes."""
-    activation = layer.activation
-    assert activation is not None  # the caller's case
-    kind = CodeType(before.type.shape, activation.bits, Encoding(activation.encoding))
+    def check_finite(self, site: Site, acc: AccType) -> None:
+        """Refuse parameters that are infinite or NaN: an activation would turn them into codes without a word."""
+        self.canonical.outputs(site, torch.tensor([[acc.lo], [acc.hi]]).expand(2, acc.shape[-1]))
+        for node in (site.sources[0].value, *site.path):
+            value = self.canonical.env[node]
+            if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()):
+                raise UsageError(f"{node.target} yields numbers that are not finite; the training went wrong")
 
-    def evaluate(acc: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return codes_of(canonical.outputs(layer, torch.from_numpy(acc)), kind, str(layer.end.target))
+    def scores(self, site: Site, before: Node) -> Scores:
+        """The outputs as integers: ScoreNorm's own, or the fewest bits that keep the order of the module's outputs."""
+        assert isinstance(before.type, AccType)  # `misplaced` lets nothing else pass
+        self.check_finite(site, before.type)
+        norm = self.traced.score_norm
+        if norm is not None:
+            multiplier, offset, _ = norm.integer_affine()
+            slopes, offsets, _ = reduced(multiplier.numpy(), offset.numpy())
+        else:
+            ranges = self.ranges[before.name]
+            ends = np.stack([ranges.lo, np.maximum(ranges.hi, ranges.lo + 1)])
+            first, last = self.canonical.doubled().outputs(site, torch.from_numpy(ends)).numpy()
+            slope = (last - first) / (ends[1] - ends[0])
 
-    check_finite(canonical, layer, dot.type)
-    thresholds, descending = find_thresholds(
-        evaluate, row_ranges(dot.weights, source), kind.max_code, dot.type, str(layer.end.target)
-    )
-    return Threshold(layer.sink_name, (before.name,), kind, thresholds, descending)
+            def evaluate(acc: NDArray[np.int64]) -> NDArray[np.float64]:
+                return self.canonical.outputs(site, torch.from_numpy(acc)).double().numpy()
+
+            slopes, offsets = find_scores(evaluate, slope, first - slope * ends[0], ranges, str(site.value.target))
+        draft = Scores(site.name, (before.name,), AccType((before.type.size,), 0, 0), slopes, offsets)
+        return replace(draft, type=AccType((before.type.size,), *score_range(draft, before.type)))
 
 
 def codes_of(values: Tensor, kind: CodeType, name: str) -> NDArray[np.uint8]:
     """Codes of an activation's values; UsageError if one is not on the grid."""
-    real = values.double().numpy()
-    codes = (real + kind.max_code) / 2 if kind.encoding is Encoding.BIPOLAR else real
-    wrong = (codes != np.floor(codes)) | (codes < 0) | (codes > kind.max_code)
+    real, table = values.double().numpy(), code_values(kind.bits, kind.encoding)
+    codes = np.clip(np.searchsorted(table, real), 0, kind.max_code)
+    wrong = table[codes] != real
     if wrong.any():
         raise UsageError(f"{name} yields {real[wrong][0]}, which is no {kind.bits}-bit {kind.encoding} value")
     return codes.astype(np.uint8)
-
-
-def check_finite(canonical: Canonical, layer: Layer, acc: AccType) -> None:
-    """Refuse parameters that are infinite or NaN: an activation would turn them into codes without a word."""
-    ends = torch.tensor([[acc.lo], [acc.hi]]).expand(2, acc.shape[-1])
-    canonical.outputs(layer, ends)
-    for node in (layer.dot_node, *layer.epilogue):
-        value = canonical.env[node]
-        if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()):
-            raise UsageError(f"{node.target} yields numbers that are not finite; the training went wrong")
-
-
-def scores_node(chain: Chain, canonical: Canonical, dense: Dense | Conv2d, source: CodeType) -> Scores:
-    """The outputs as integers: ScoreNorm's own, or the fewest bits that keep the order of what the module yields."""
-    layer = chain.layers[-1]
-    check_finite(canonical, layer, dense.type)
-    norm = chain.score_norm
-    if norm is not None:
-        multiplier, offset, _ = norm.integer_affine()
-        slopes, offsets, _ = reduced(multiplier.numpy(), offset.numpy())
-    else:
-        ranges = row_ranges(dense.weights, source)
-        real = Canonical(chain, double=True)
-        ends = np.stack([ranges.lo, np.maximum(ranges.hi, ranges.lo + 1)])
-        first, last = real.outputs(layer, torch.from_numpy(ends)).numpy()
-        slope = (last - first) / (ends[1] - ends[0])
-
-        def evaluate(acc: NDArray[np.int64]) -> NDArray[np.float64]:
-            return canonical.outputs(layer, torch.from_numpy(acc)).double().numpy()
-
-        slopes, offsets = find_scores(evaluate, slope, first - slope * ends[0], ranges, str(layer.end.target))
-    draft = Scores(layer.sink_name, (dense.name,), AccType(dense.type.shape, 0, 0), slopes, offsets)
-    return Scores(draft.name, draft.inputs, AccType(dense.type.shape, *score_range(draft, dense.type)), slopes, offsets)

@@ -1,37 +1,54 @@
 """Which operations of a traced module have no integer form, by themselves or where they stand."""
 
 from collections.abc import Iterator
+from enum import Enum, auto
 
 from torch import fx, nn
 
 from ..train.layers import QuantConv2d, QuantLinear
-from .lowering_roles import SIZE_METHODS, Role, module_of, pair, reason_for, role_of
+from .lowering_roles import Role, data_inputs, data_nodes, module_of, pair, reason_for, role_of
+from .types import Encoding
 
-__all__ = ["data_nodes", "misplaced", "unsupported"]
-
-
-def data_nodes(traced: fx.GraphModule) -> list[fx.Node]:
-    """The nodes that carry samples, from the placeholder on: neither parameters nor sizes."""
-    data: dict[fx.Node, None] = {}
-    for node in traced.graph.nodes:
-        if node.op == "placeholder":
-            data[node] = None
-        elif node.op != "output" and any(source in data for source in node.all_input_nodes):
-            is_size = node.op == "call_method" and node.target in SIZE_METHODS
-            is_size |= node.op == "call_function" and node.target is getattr and node.args[1] in ("shape", "ndim")
-            if not is_size:
-                data[node] = None
-    return list(data)
+__all__ = ["Flow", "flows", "misplaced", "unsupported"]
 
 
-def sizes_of(traced: fx.GraphModule) -> set[fx.Node]:
-    """The nodes that carry extents of samples, such as the 0th of x.shape."""
-    data = set(data_nodes(traced))
-    sizes: set[fx.Node] = set()
-    for node in traced.graph.nodes:
-        if node not in data and any(source in data or source in sizes for source in node.all_input_nodes):
-            sizes.add(node)
-    return sizes
+class Flow(Enum):
+    """What a node of the graph yields."""
+
+    RAW = auto()  # samples, in front of the input quantizer
+    CODES = auto()  # the integers that codes stand for
+    ACC = auto()  # accumulators: integers that a dot product or a sum yields
+    REAL = auto()  # numbers that an operation on columns has made of either
+    POOLED = auto()  # the largest of those
+
+
+AFTER: dict[Role, Flow] = {
+    Role.QUANTIZE: Flow.CODES,
+    Role.CODES: Flow.CODES,
+    Role.JOIN: Flow.CODES,
+    Role.DOT: Flow.ACC,
+    Role.SUM: Flow.ACC,
+    Role.SUM_POOL: Flow.ACC,
+    Role.COLUMN: Flow.REAL,
+}
+"""What a role yields, where that does not depend on what comes in."""
+
+
+def flows(traced: fx.GraphModule) -> dict[fx.Node, Flow]:
+    """What each node that carries samples yields. Without an input quantizer the samples are integers already."""
+    nodes = data_nodes(traced)
+    quantized = any(role_of(traced, node) is Role.QUANTIZE for node in nodes)
+    found: dict[fx.Node, Flow] = {}
+    for node in nodes:
+        role = role_of(traced, node)
+        if node.op == "placeholder" or role is None:
+            found[node] = Flow.RAW if quantized else Flow.CODES
+        elif role in AFTER:
+            found[node] = AFTER[role]
+        else:
+            before = found[data_inputs(node)[0]]
+            found[node] = Flow.POOLED if role is Role.POOL and before is Flow.REAL else before
+    return found
 
 
 def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
@@ -40,64 +57,101 @@ def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
         module = module_of(traced, node)
         if node.op == "placeholder":
             continue
-        if role_of(traced, node) is None:
+        role = role_of(traced, node)
+        if role is None:
             yield node, reason_for(node, module)
-        elif isinstance(module, QuantConv2d | QuantLinear) and module.weight_quantizer.encoding not in (
-            "bipolar",
-            "unsigned",
+        elif role not in (Role.SUM, Role.JOIN) and len(data_inputs(node)) > 1:
+            yield node, "takes several tensors; sums and concatenations of codes alone do"
+        elif role is Role.SUM and (len(data_inputs(node)) != 2 or node.kwargs):
+            yield node, "adds with a factor; only plain sums of two tensors have an integer form"
+        elif role is Role.JOIN and (node.args[1:] or node.kwargs.get("dim"), node.kwargs.get("axis")) not in (
+            ((1,), None),
+            (1, None),
+            (None, 1),
         ):
+            yield node, "concatenates along another axis than the channels; use dim=1"
+        elif isinstance(module, QuantConv2d | QuantLinear) and module.weight_quantizer.encoding not in list(Encoding):
             yield node, f"has {type(module.weight_quantizer).__name__}, which are no integers; use BinaryWeights"
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
             yield node, "has no running statistics, so its outputs depend on the batch"
-        elif isinstance(module, nn.MaxPool2d) and (
-            pair(module.padding) != (0, 0) or pair(module.dilation) != (1, 1) or module.ceil_mode
-        ):
-            yield node, "has padding, dilation or ceil_mode; pools have kernel_size and stride alone"
-        elif isinstance(module, nn.MaxPool2d) and module.return_indices:
-            yield node, "returns indices"
+        elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+            yield from ((node, reason) for reason in pool_problems(module))
+
+
+def pool_problems(module: nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d) -> Iterator[str]:
+    """What a pool of torch's own has that no pool here has."""
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        if module.output_size not in (1, (1, 1)):
+            yield "yields more than one pixel; use SumPool2d with a kernel_size"
+        return
+    dilation = module.dilation if isinstance(module, nn.MaxPool2d) else 1
+    if pair(module.padding) != (0, 0) or pair(dilation) != (1, 1) or module.ceil_mode:
+        yield "has padding, dilation or ceil_mode; pools have kernel_size and stride alone"
+    elif isinstance(module, nn.MaxPool2d) and module.return_indices:
+        yield "returns indices"
+    elif isinstance(module, nn.AvgPool2d) and module.divisor_override is not None:
+        yield "has a divisor_override; use SumPool2d"
 
 
 def misplaced(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
     """Supported operations in an order that makes no integer network."""
     data = data_nodes(traced)
-    sizes = sizes_of(traced)
-    placeholders = [node for node in data if node.op == "placeholder"]
-    for extra in placeholders[1:]:
+    flow = flows(traced)
+    for extra in [node for node in data if node.op == "placeholder"][1:]:
         yield extra, "is a second input"
-    tail = placeholders[0]
-    before: Role | None = None  # the last role but SHAPE and POOL; None: raw samples
-    channels_first = pooled = False  # pooled: behind normalisation, with no activation yet
+    fresh: set[fx.Node] = set()  # nothing but the input's own layers so far
+    turned: set[fx.Node] = set()  # channels first
+    quantizers = 0
     for node in data:
         if node.op == "placeholder":
+            fresh.add(node)
             continue
-        sources = [source for source in node.all_input_nodes if source in data]
-        if sources != [tail]:
-            yield node, "joins or splits the chain; branches have no integer form here yet"
-        tail = node
-        role = role_of(traced, node)
-        maps = isinstance(module_of(traced, node), QuantConv2d | nn.MaxPool2d)
-        if maps and not channels_first:
+        role, sources = role_of(traced, node), data_inputs(node)
+        before = [flow[source] for source in sources]
+        is_fresh, is_turned = all(s in fresh for s in sources), any(s in turned for s in sources)
+        quantizers += role is Role.QUANTIZE
+        maps = role in (Role.POOL, Role.SUM_POOL) or isinstance(module_of(traced, node), QuantConv2d)
+        if role is Role.QUANTIZE and (before != [Flow.RAW] or is_turned or not is_fresh or quantizers > 1):
+            yield node, "stands behind other layers; it belongs in front of the first, once"
+        elif role not in (Role.SHAPE, Role.CHANNELS, Role.QUANTIZE) and Flow.RAW in before and is_fresh:
+            yield node, "stands in front of the InputQuantizer; it belongs behind"
+        elif maps and not is_turned:
             yield node, "works on (B, C, H, W); put ChannelsFirst in front, raw images are (B, H, W, C)"
-        elif role is Role.CHANNELS and (channels_first or before not in (None, Role.QUANTIZE)):
+        elif role is Role.CHANNELS and (is_turned or not is_fresh):
             yield node, "does not stand in front of all layers; it turns the raw images, once"
-        elif role is Role.COLUMN and pooled:
+        elif role is Role.COLUMN and Flow.POOLED in before:
             yield node, "follows a pool behind a normalisation; pool right behind the convolution or at the activation"
-        elif role is Role.QUANTIZE and (before is not None or channels_first):
-            yield node, "stands behind other layers; it belongs in front of the first"
-        elif role is Role.DOT and before in (Role.DOT, Role.COLUMN):
-            yield node, "follows a dot product without an activation (Sign, QuantReLU) between"
-        elif role is Role.COLUMN and before not in (Role.DOT, Role.COLUMN):
-            yield node, "stands in front of a dot product; it belongs behind"
-        elif role is Role.COLUMN and any(source in sizes for source in node.all_input_nodes):
+        elif role is Role.COLUMN and any(source not in sources for source in sizes_among(node)):
             yield node, "computes with the shape of a tensor"
-        elif role is Role.CODES and before not in (Role.DOT, Role.COLUMN):
-            yield node, "has no dot product in front of it"
-        channels_first |= role is Role.CHANNELS
-        pooled = role is not Role.CODES and (pooled or (role is Role.POOL and before is Role.COLUMN))
-        if role not in (Role.SHAPE, Role.POOL, Role.CHANNELS):
-            before = role
+        elif role in READ_CODES and any(kind not in (Flow.CODES, Flow.RAW) for kind in before):
+            yield node, READ_CODES[role]
+        fresh |= {node} if is_fresh and role in (Role.SHAPE, Role.CHANNELS, Role.QUANTIZE) else set()
+        turned |= {node} if is_turned or role is Role.CHANNELS else set()
     (output,) = (node for node in traced.graph.nodes if node.op == "output")
-    if output.args[0] is not tail:
+    last = output.args[0]
+    if not isinstance(last, fx.Node) or last not in flow:
         yield output, "is not the result of the last layer"
-    elif before not in (Role.DOT, Role.COLUMN):
-        yield tail, "ends the module; the last layer must be a dot product, whose outputs are the scores"
+    elif flow[last] not in (Flow.ACC, Flow.REAL):
+        yield last, "ends the module; the last layer must be a dot product or a sum, whose outputs are the scores"
+
+
+READ_CODES: dict[Role | None, str] = {
+    Role.DOT: "follows a dot product or a sum without an activation (Sign, QuantReLU, ...) between",
+    Role.SUM: "adds numbers that are no codes; put an activation with codes behind both branches",
+    Role.JOIN: "concatenates numbers that are no codes; put an activation with codes behind each branch",
+    Role.SUM_POOL: "sums numbers that are no codes; put an activation in front",
+}
+"""The roles that read codes, and what to say where they get others."""
+
+
+def sizes_among(node: fx.Node) -> list[fx.Node]:
+    """The inputs of a node that are made of extents of samples, such as the 0th of x.shape."""
+    seen: set[fx.Node] = set()
+
+    def sized(source: fx.Node) -> bool:
+        if source.meta["carries samples"] or source.op in ("get_attr", "placeholder") or source in seen:
+            return False
+        seen.add(source)
+        return any(data_inputs(source)) or any(sized(inner) for inner in source.all_input_nodes)
+
+    return [source for source in node.all_input_nodes if sized(source)]

@@ -1,78 +1,104 @@
-"""A module read by torch.fx as a chain: input quantizer, then dot products, each with what follows up to its codes.
+"""A module read by torch.fx: the places in its graph that become nodes of the integer network.
 
 Everything unsupported is collected and reported at once, by its qualified name and with the reason.
 """
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from ..errors import UnsupportedLayerError, UsageError
-from ..train.layers import InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, ScoreNorm, Sign
-from .lowering_checks import data_nodes, misplaced, unsupported
-from .lowering_roles import ROLES, Role, module_of, node_name, pair, role_of, title
+from ..train.layers import InputQuantizer, QuantConv2d, QuantLinear, ScoreNorm
+from .lowering_checks import Flow, flows, misplaced, unsupported
+from .lowering_roles import (
+    ROLES,
+    Role,
+    data_inputs,
+    data_nodes,
+    flattens,
+    mark_data,
+    module_of,
+    node_name,
+    role_of,
+    title,
+)
+from .types import Encoding
 
-__all__ = ["Chain", "Layer", "trace"]
+__all__ = ["Site", "Traced", "trace"]
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """A dot product and what follows: `epilogue` leads from the accumulator to the codes or to the outputs.
+class Site:
+    """A place in the graph that becomes one node of the integer network.
 
-    name, sink_name: node names. dot_node: the dot product's place in the graph; epilogue: the operations behind it in
-    order, the activation (None: outputs) the last among them.
-    pools_before: pools of the codes that the dot product reads. acc_pools: pools in the epilogue in front of every
-    operation that acts on columns: of accumulators. code_pools: those behind, at the activation; as activations never
-    fall, they yield the same on its codes.
+    name: the node's. role: None for the scores. operation: what it does. value: which operation yields its tensor;
+    another than `operation` where a pool between normalisation and activation goes behind the thresholds, which
+    yields the same, as activations never fall. sources: what it reads. path: the operations from the (first) source's
+    tensor to `operation`; for codes and scores that is what their constants stand for. maps: the tensor is
+    (B, C, H, W).
     """
 
     name: str
-    sink_name: str
-    dot: QuantLinear | QuantConv2d
-    dot_node: fx.Node
-    epilogue: tuple[fx.Node, ...]
-    activation: Sign | QuantReLU | None
-    pools_before: tuple["Pool", ...]
-    acc_pools: tuple["Pool", ...]
-    code_pools: tuple["Pool", ...]
-
-    @property
-    def end(self) -> fx.Node:
-        """The operation that yields the codes or the outputs."""
-        return self.epilogue[-1] if self.epilogue else self.dot_node
+    role: Role | None
+    operation: fx.Node
+    value: fx.Node
+    sources: tuple["Site", ...]
+    path: tuple[fx.Node, ...]
+    maps: bool
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
-    """A max-pool: the name of its node, its place in the graph, and its (vertical, horizontal) extents."""
+class Traced:
+    """A traced module: a copy on the CPU in float32 and eval mode. The caller's module stays as it was.
 
-    name: str
-    node: fx.Node
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Chain:
-    """A traced module: a copy on the CPU in float32 and eval mode. The caller's module stays as it was."""
+    sites: in topological order, the input first, the scores last. at: the site whose tensor an operation yields.
+    """
 
     module: fx.GraphModule
     quantizer: InputQuantizer | None
-    quantize_node: fx.Node  # whose output are the input's integers; the placeholder if there is no quantizer
-    layers: tuple[Layer, ...]
-    channels_first: bool  # images come with channels last and a ChannelsFirst turns them
+    sites: tuple[Site, ...]
+    at: dict[fx.Node, Site]
+
+    def layer(self, site: Site) -> nn.Module | None:
+        """The module that a site's operation calls, if it is one."""
+        return module_of(self.module, site.operation)
+
+    def dot(self, site: Site) -> QuantConv2d | QuantLinear:
+        """The layer of a dot product."""
+        layer = self.layer(site)
+        assert isinstance(layer, QuantConv2d | QuantLinear)  # by its role
+        return layer
+
+    def code_kind(self, site: Site) -> tuple[int, Encoding]:
+        """Bits and encoding of an activation, which every activation has as attributes."""
+        layer: Any = self.layer(site)
+        return layer.bits, Encoding(layer.encoding)
+
+    def reads_maps(self, site: Site) -> bool:
+        """Whether what a site reads are maps (B, C, H, W), flattened on the way or not."""
+        return site.sources[0].maps or any(role_of(self.module, node) is Role.CHANNELS for node in site.path)
+
+    @property
+    def dots(self) -> tuple[Site, ...]:
+        """The dot products in topological order."""
+        return tuple(site for site in self.sites if site.role is Role.DOT)
 
     @property
     def score_norm(self) -> ScoreNorm | None:
         """The ScoreNorm that alone makes the outputs from the last accumulators, if it is so."""
-        last = self.layers[-1]
+        scores = self.sites[-1]
+        source = scores.sources[0]
+        layer = self.layer(source)
+        if isinstance(layer, nn.AvgPool2d | nn.AdaptiveAvgPool2d) or getattr(layer, "bias", None) is not None:
+            return None
         acting = [
-            node for node in last.epilogue if role_of(self.module, node) is not Role.SHAPE or node.target == "float"
+            node for node in scores.path if role_of(self.module, node) is not Role.SHAPE or node.target == "float"
         ]
         norm = module_of(self.module, acting[0]) if len(acting) == 1 else None
-        return norm if isinstance(norm, ScoreNorm) and last.dot.bias is None else None
+        return norm if isinstance(norm, ScoreNorm) else None
 
 
 class Tracer(fx.Tracer):
@@ -84,8 +110,8 @@ class Tracer(fx.Tracer):
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
-def trace(module: nn.Module) -> Chain:
-    """Trace a module that is made of supported layers in a chain.
+def trace(module: nn.Module) -> Traced:
+    """Trace a module that is made of supported layers.
 
     Raises UnsupportedLayerError that lists everything unsupported, UsageError if the module cannot be traced at all.
     """
@@ -98,63 +124,91 @@ def trace(module: nn.Module) -> Chain:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UsageError(f"{type(module).__name__} cannot be copied and traced by torch.fx: {reason}") from error
     traced = fx.GraphModule(tracer.root, graph)
+    traced.graph.eliminate_dead_code()
+    mark_data(traced)
     problems = [f"{title(traced, node)} {reason}" for node, reason in unsupported(traced)]
     if not problems:
         problems = [f"{title(traced, node)} {reason}" for node, reason in misplaced(traced)]
     if problems:
         raise UnsupportedLayerError(f"no integer form for {len(problems)} of the operations: {'; '.join(problems)}")
-    return chain_of(traced)
+    return Surveyor(traced).survey()
 
 
-# --- the chain -----------------------------------------------------------------------------------------------------
+PREFIXES = {
+    Role.POOL: "pool",
+    Role.SUM_POOL: "sum_pool",
+    Role.SUM: "add",
+    Role.JOIN: "concat",
+    Role.CODES: "act",
+}
+"""What names begin with where the module's own name is none; dot products have "fc" and "conv"."""
 
 
-def chain_of(traced: fx.GraphModule) -> Chain:
-    """Cut the graph of a well-formed module into layers."""
-    data = set(data_nodes(traced))
-    quantizer: InputQuantizer | None = None
-    quantize_node = next(node for node in traced.graph.nodes if node.op == "placeholder")
-    spans: list[list[fx.Node]] = []
-    leads: list[list[fx.Node]] = [[]]  # pools in front of each dot product
-    behind_codes = True
-    channels_first = False
-    for node in traced.graph.nodes:
-        role = role_of(traced, node) if node in data else None
-        module = module_of(traced, node)
-        channels_first |= role is Role.CHANNELS
-        if isinstance(module, InputQuantizer):
-            quantizer, quantize_node = module, node
-        if role is Role.DOT:
-            spans.append([node])
-            leads.append([])
-            behind_codes = False
-        elif node in data and not behind_codes:
-            spans[-1].append(node)
-            behind_codes = role is Role.CODES
-        elif role is Role.POOL:
-            leads[-1].append(node)
-    taken = {"inputs", "scores"}
-    layers = []
-    for lead, span in zip(leads, spans, strict=False):
-        before = pools_of(traced, lead, taken)
-        dot, last = module_of(traced, span[0]), module_of(traced, span[-1])
-        assert isinstance(dot, QuantConv2d | QuantLinear)  # by its role
-        name = node_name(span[0], "fc" if isinstance(dot, QuantLinear) else "conv", taken)
-        activation = last if isinstance(last, Sign | QuantReLU) else None
-        roles = [role_of(traced, node) for node in span]
-        first_column = roles.index(Role.COLUMN) if Role.COLUMN in roles else len(span)
-        acc_pools = pools_of(traced, span[:first_column], taken)
-        sink_name = "scores" if activation is None else node_name(span[-1], "act", taken)
-        code_pools = pools_of(traced, span[first_column:], taken)
-        layers.append(Layer(name, sink_name, dot, span[0], tuple(span[1:]), activation, before, acc_pools, code_pools))
-    return Chain(traced, quantizer, quantize_node, tuple(layers), channels_first)
+class Surveyor:
+    """Finds the sites of a well-formed graph."""
 
+    def __init__(self, traced: fx.GraphModule) -> None:
+        self.traced = traced
+        self.flow = flows(traced)
+        self.sites: list[Site] = []
+        self.at: dict[fx.Node, Site] = {}
+        self.taken = {"inputs", "scores"}
 
-def pools_of(traced: fx.GraphModule, nodes: list[fx.Node], taken: set[str]) -> tuple[Pool, ...]:
-    """The pools among the nodes; `taken` grows by their names."""
-    pools = []
-    for node in nodes:
-        module = module_of(traced, node)
-        if isinstance(module, nn.MaxPool2d):
-            pools.append(Pool(node_name(node, "pool", taken), node, pair(module.kernel_size), pair(module.stride)))
-    return tuple(pools)
+    def survey(self) -> Traced:
+        """The sites in the order of the graph."""
+        nodes = data_nodes(self.traced)
+        quantize = next((node for node in nodes if role_of(self.traced, node) is Role.QUANTIZE), nodes[0])
+        self.place(Site("inputs", Role.QUANTIZE, quantize, quantize, (), (), False))
+        for node in nodes:
+            role = role_of(self.traced, node)
+            if role in (Role.DOT, Role.SUM, Role.SUM_POOL, Role.JOIN, Role.CODES) or (
+                role is Role.POOL and self.flow[node] is not Flow.POOLED
+            ):
+                self.add(node, role)
+        (output,) = (node for node in self.traced.graph.nodes if node.op == "output")
+        (last,) = output.all_input_nodes
+        source, path = self.origin(last)
+        self.sites.append(Site("scores", None, last, last, (source,), path, False))
+        quantizer = module_of(self.traced, quantize)
+        return Traced(
+            self.traced, quantizer if isinstance(quantizer, InputQuantizer) else None, tuple(self.sites), self.at
+        )
+
+    def place(self, site: Site) -> None:
+        """Note a site."""
+        self.sites.append(site)
+        self.at[site.value] = site
+
+    def origin(self, node: fx.Node) -> tuple[Site, tuple[fx.Node, ...]]:
+        """The site that `node` comes from, along its only input that carries samples, and the way up to `node`."""
+        path: list[fx.Node] = []
+        while node not in self.at:
+            path.insert(0, node)
+            (node,) = data_inputs(node)
+        return self.at[node], tuple(path)
+
+    def add(self, node: fx.Node, role: Role) -> None:
+        """A site of the operation `node`, and the pools that move behind its codes."""
+        origins = [self.origin(source) for source in data_inputs(node)]
+        path = (*origins[0][1], node) if role is Role.CODES else origins[0][1]
+        module = module_of(self.traced, node)
+        prefix = ("fc" if isinstance(module, QuantLinear) else "conv") if role is Role.DOT else PREFIXES[role]
+        name = node_name(node, prefix, self.taken)
+        maps = isinstance(module, QuantConv2d) or (role is not Role.DOT and self.keeps_maps(origins[0][0], path))
+        sources = tuple(site for site, _ in origins)
+        self.place(Site(name, role, node, node, sources, path, maps))
+        for pool in path if role is Role.CODES else ():
+            if role_of(self.traced, pool) is Role.POOL:
+                name = node_name(pool, PREFIXES[Role.POOL], self.taken)
+                self.place(Site(name, Role.POOL, pool, node, (self.sites[-1],), (), True))
+
+    def keeps_maps(self, source: Site, path: tuple[fx.Node, ...]) -> bool:
+        """Whether the end of a path that begins at `source` is still (B, C, H, W)."""
+        maps = source.maps
+        for node in path:
+            role = role_of(self.traced, node)
+            if role is Role.CHANNELS:
+                maps = True
+            elif role is Role.SHAPE and flattens(node, module_of(self.traced, node)):
+                maps = False
+        return maps

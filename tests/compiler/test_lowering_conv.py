@@ -177,7 +177,7 @@ def test_everything_unsupported_is_listed_at_once():
         def __init__(self) -> None:
             super().__init__()
             self.plain = nn.Conv2d(1, 2, 1)
-            self.average = nn.AvgPool2d(2)
+            self.average = nn.AvgPool2d(2, divisor_override=3)
             self.padded = nn.MaxPool2d(2, padding=1)
             self.ceiled = nn.MaxPool2d(2, ceil_mode=True)
             self.act = Sign()
@@ -190,7 +190,7 @@ def test_everything_unsupported_is_listed_at_once():
         compile_module(Odd(), images((8, 8), 1))
     for complaint in (
         "plain (Conv2d) has float weights; use QuantConv2d",
-        "average (AvgPool2d) average pools have no integer form here yet",
+        "average (AvgPool2d) has a divisor_override; use SumPool2d",
         "padded (MaxPool2d) has padding, dilation or ceil_mode",
         "ceiled (MaxPool2d) has padding, dilation or ceil_mode",
     ):
@@ -224,8 +224,8 @@ def test_misplaced_layers_are_refused(layers, complaint: str):
 
 
 def test_convolutions_as_the_last_layer_or_flattened_too_early_are_refused():
-    last = nn.Sequential(InputQuantizer(1), ChannelsFirst(), conv(1, 3, 4), nn.Flatten())
-    with pytest.raises(UnsupportedLayerError, match="2 ends the module; the scores' layer is dense"):
+    last = nn.Sequential(InputQuantizer(1), ChannelsFirst(), conv(1, 3, 3))
+    with pytest.raises(UnsupportedLayerError, match="2 ends the module; the scores are of a dense layer or a pixel"):
         compile_module(last, images((4, 4), 255))
     early = nn.Sequential(
         InputQuantizer(1), ChannelsFirst(), conv(1, 3, 2), nn.Flatten(), BatchNorm1d(27), Sign(), BinaryLinear(27, 2)

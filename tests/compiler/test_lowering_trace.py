@@ -6,6 +6,7 @@ from modules import mlp, shake
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xnorflow.compiler.lowering_roles import Role
 from xnorflow.compiler.lowering_trace import trace
 from xnorflow.errors import UnsupportedLayerError, UsageError
 from xnorflow.train.layers import BatchNorm1d, BinaryLinear, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
@@ -43,7 +44,9 @@ class Wrapped(nn.Module):
 
 
 def names(module: nn.Module) -> list[tuple[str, str]]:
-    return [(layer.name, layer.sink_name) for layer in trace(module).layers]
+    """Each dot product and the site behind it."""
+    sites = trace(module).sites
+    return [(site.name, sites[index + 1].name) for index, site in enumerate(sites) if site.role is Role.DOT]
 
 
 def test_names_follow_the_qualified_paths():
@@ -131,9 +134,7 @@ MISPLACED: list[tuple[Callable[[], nn.Module], str]] = [
         lambda: nn.Sequential(BinaryLinear(8, 4), BinaryLinear(4, 2)),
         r"1 \(BinaryLinear\) follows a dot product",
     ),
-    (lambda: nn.Sequential(BatchNorm1d(8), BinaryLinear(8, 2)), r"0 \(BatchNorm1d\) stands in front of a dot product"),
-    (lambda: nn.Sequential(Sign(), BinaryLinear(8, 2)), r"0 \(Sign\) has no dot product in front of it"),
-    (lambda: nn.Sequential(BinaryLinear(8, 2), Sign(), Sign(), BinaryLinear(2, 2)), r"2 \(Sign\) has no dot product"),
+    (lambda: nn.Sequential(BatchNorm1d(8), BinaryLinear(8, 2)), r"1 \(BinaryLinear\) follows a dot product or a sum"),
     (lambda: nn.Sequential(BinaryLinear(8, 2), Sign()), r"1 \(Sign\) ends the module"),
     (lambda: nn.Sequential(InputQuantizer(1)), r"0 \(InputQuantizer\) ends the module"),
     (lambda: nn.Sequential(nn.Flatten()), r"0 \(Flatten\) ends the module"),
@@ -147,7 +148,7 @@ MISPLACED: list[tuple[Callable[[], nn.Module], str]] = [
     ),
     (
         lambda: Wrapped(lambda m, x: m.out(m.act(m.fc(x) + m.fc(x)))),
-        r"fc \(BinaryLinear\) joins or splits the chain.*add in forward joins or splits",
+        "add in forward adds numbers that are no codes; put an activation",
     ),
     (lambda: Wrapped(lambda m, x: (m.out(m.act(m.fc(x))), x)), "output output is not the result of the last layer"),
     (
@@ -199,11 +200,12 @@ def test_the_callers_module_stays_as_it_was():
     module = mlp((8, 6, 3)).double().train()
     module.head.eval()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    chain = trace(module)
+    traced = trace(module)
     assert module.training and module.fc1.training and not module.head.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
     assert module.norm1.weight.dtype == torch.float64
-    assert not chain.layers[0].dot.training and chain.layers[0].dot.weight.dtype == torch.float32
+    dot = traced.dot(traced.dots[0])
+    assert not dot.training and dot.weight.dtype == torch.float32
 
 
 def test_score_norm_is_seen_only_where_it_alone_makes_the_outputs():
@@ -217,9 +219,10 @@ def test_score_norm_is_seen_only_where_it_alone_makes_the_outputs():
     assert trace(biased).score_norm is None
 
 
-def test_the_epilogue_ends_with_the_activation():
-    chain = trace(
+def test_the_path_ends_with_the_activation():
+    traced = trace(
         nn.Sequential(BinaryLinear(8, 4), BatchNorm1d(4), QuantReLU(2, 1.0), nn.Flatten(), BinaryLinear(4, 2))
     )
-    assert [str(node.target) for node in chain.layers[0].epilogue] == ["1", "2"]
-    assert chain.layers[0].end.target == "2" and chain.layers[1].end is chain.layers[1].dot_node
+    act, out, scores = traced.sites[2:]
+    assert [str(node.target) for node in act.path] == ["1", "2"] and act.value.target == "2"
+    assert [str(node.target) for node in out.path] == ["3"] and scores.path == () and scores.value is out.operation
