@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from .folding import Folding
 from .ir import IntegerNetwork
-from .plan import StageKind, plan_parts
+from .parts import StageKind
+from .plan import plan_parts
 
 __all__ = [
     "FoldRow",
@@ -47,6 +48,7 @@ class FoldRow:
     simd: int
     neuron_folds: int
     synapse_folds: int
+    planes_in_time: int
     cycles: int
     share: float
     waste: float
@@ -54,8 +56,13 @@ class FoldRow:
 
 
 def stage_bounds(network: IntegerNetwork, folding: Folding) -> tuple[StageBound, ...]:
-    """Every stage's bound in stream order; UsageError if the folding does not suit the network."""
-    return tuple(StageBound(part.name, part.kind, part.cycles) for part in plan_parts(network, folding))
+    """Every stage's bound in topological order; UsageError if the folding does not suit the network.
+
+    Forks and FIFOs are left out: they pass on what comes.
+    """
+    parts = plan_parts(network, folding).parts
+    passing = (StageKind.FORK, StageKind.FIFO)
+    return tuple(StageBound(part.name, part.kind, part.cycles) for part in parts if part.kind not in passing)
 
 
 def initiation_interval(network: IntegerNetwork, folding: Folding) -> int:
@@ -71,7 +78,7 @@ def fold_table(network: IntegerNetwork, folding: Folding) -> tuple[FoldRow, ...]
         rows, columns = stage.dot.weights.codes.shape
         fold = folding.layers[stage.dot.name]
         nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns, stage.segments)
-        cycles = stage.vectors * nf * sf
+        cycles = stage.vectors * nf * sf * fold.planes_in_time
         waste = 1 - rows * columns / (nf * fold.pe * sf * fold.simd)
         row = FoldRow(
             stage.dot.name,
@@ -81,6 +88,7 @@ def fold_table(network: IntegerNetwork, folding: Folding) -> tuple[FoldRow, ...]
             fold.simd,
             nf,
             sf,
+            fold.planes_in_time,
             cycles,
             share=cycles / interval,
             waste=waste,

@@ -1,218 +1,322 @@
-"""The parts of an accelerator in stream order: what a network and a folding come to, before any of it is built.
+"""What a network and a folding come to: a graph of parts joined by streams, before any of it is built.
 
 The cycle model reads the parts' bounds, `hdl.accelerator` builds them. A stream carries pixels (a vector of a dense
 layer is one pixel), each of them padded to whole beats; only a dense layer behind a map takes the map as one frame.
+
+`RULES` says for each kind of node which parts it becomes. A rule asks the `Planner` for the streams it reads, with the
+lanes that it wants, places its parts, and says which of them yields the node's values.
 """
 
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TypeAlias
 
-from .counts import popcount_bits
-from .folding import Folding, LayerFold, check_buildable, check_folding
-from .geometry import Window
-from .ir import Conv2d, IntegerNetwork, Stage, Threshold
+from ..errors import HardwareError
+from .folding import Folding, check_folding
+from .ir import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Input,
+    IntegerNetwork,
+    MaxPool,
+    Node,
+    Scores,
+    Threshold,
+)
+from .parts import (
+    ActivationPart,
+    AddPart,
+    ConcatPart,
+    ConverterPart,
+    EnginePart,
+    FifoPart,
+    ForkPart,
+    InputPart,
+    Part,
+    PoolPart,
+    ResultPart,
+    ScoresPart,
+    StreamShape,
+    WindowPart,
+    beats,
+)
+from .planes import DotForm
+from .types import AccType, CodeType
 
-__all__ = [
-    "ConverterPart",
-    "EnginePart",
-    "InputPart",
-    "Part",
-    "PoolPart",
-    "ResultPart",
-    "ScoresPart",
-    "StageKind",
-    "WindowPart",
-    "plan_parts",
-]
-
-
-class StageKind(StrEnum):
-    """What kind of part a bound belongs to."""
-
-    INPUT = "input"
-    CONVERTER = "converter"
-    WINDOW = "window"
-    ENGINE = "engine"
-    POOL = "pool"
-    SCORES = "scores"
-    OUTPUT = "output"
-
-
-def beats(elements: int, lanes: int) -> int:
-    """Beats that `elements` elements take."""
-    return -(-elements // lanes)
+__all__ = ["RULES", "Plan", "Planner", "Rule", "Tap", "check_buildable", "plan_parts"]
 
 
 @dataclass(frozen=True, slots=True)
-class InputPart:
-    """The input port: a frame of `elements` elements without gaps, `lanes` a beat."""
+class Tap:
+    """A stream that a bench can watch: on wires `<name>_valid`, ... behind `part`, with the values of `node`."""
 
     name: str
-    elements: int
-    bits: int
-    lanes: int
-    kind = StageKind.INPUT
-
-    @property
-    def cycles(self) -> int:
-        """Cycles a frame."""
-        return beats(self.elements, self.lanes)
+    node: str
+    part: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConverterPart:
-    """`times` a frame `elements` elements from beats of `lanes_in` to beats of `lanes_out`."""
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Parts in topological order, the input port first and the output port last; for a chain that is stream order.
 
-    name: str
-    elements: int
-    bits: int
-    lanes_in: int
-    lanes_out: int
-    times: int
-    kind = StageKind.CONVERTER
+    reads: for each part's name the parts whose streams it takes, in the order of its ports. A part with several readers
+    is a fork; its k-th output goes to the k-th of them, in the order of `parts`.
+    shapes: for each part's name what its output stream carries (nothing for scores and result).
+    taps: in topological order.
+    """
 
-    @property
-    def cycles(self) -> int:
-        """Cycles a frame."""
-        return self.times * max(beats(self.elements, self.lanes_in), beats(self.elements, self.lanes_out))
+    parts: tuple[Part, ...]
+    reads: Mapping[str, tuple[str, ...]]
+    shapes: Mapping[str, StreamShape]
+    taps: tuple[Tap, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WindowPart:
-    """The sliding-window unit in front of a convolution."""
-
-    dot: str
-    window: Window
-    bits: int
-    simd: int
-    pad_code: int
-    folds: int
-    kind = StageKind.WINDOW
-
-    @property
-    def name(self) -> str:
-        """Of the part, after the convolution's."""
-        return f"{self.dot} window"
-
-    @property
-    def cycles(self) -> int:
-        """Cycles a frame: every pixel comes in, every window's pixels go out."""
-        height, width, channels = self.window.input
-        taps = self.window.positions * self.window.kernel[0] * self.window.kernel[1]
-        return max(height * width, taps) * beats(channels, self.simd)
-
-
-@dataclass(frozen=True, slots=True)
-class EnginePart:
-    """A matrix-vector engine: NF * SF cycles a vector."""
-
-    name: str
-    stage: Stage
-    fold: LayerFold
-    kind = StageKind.ENGINE
-
-    @property
-    def cycles(self) -> int:
-        """Cycles a frame."""
-        rows, columns = self.stage.dot.weights.codes.shape
-        vector = self.fold.neuron_folds(rows) * self.fold.synapse_folds(columns, self.stage.segments)
-        return self.stage.vectors * vector
-
-
-@dataclass(frozen=True, slots=True)
-class PoolPart:
-    """A max-pool of codes."""
-
-    name: str
-    window: Window
-    bits: int
-    lanes: int
-    kind = StageKind.POOL
-
-    @property
-    def cycles(self) -> int:
-        """Cycles a frame: every pixel comes in; where windows overlap, every window's pixels pass too."""
-        height, width, channels = self.window.input
-        taps = self.window.positions * self.window.kernel[0] * self.window.kernel[1]
-        return (max(height * width, taps) if self.window.overlaps else height * width) * beats(channels, self.lanes)
-
-
-@dataclass(frozen=True, slots=True)
-class ScoresPart:
-    """The score unit."""
-
-    name: str
-    classes: int
-    lanes: int
-    kind = StageKind.SCORES
-
-    @property
-    def cycles(self) -> int:
-        """Cycles a frame."""
-        return beats(self.classes, self.lanes)
-
-
-@dataclass(frozen=True, slots=True)
-class ResultPart:
-    """The output port: a beat a frame."""
-
-    name: str = "result"
-    cycles: int = 1
-    kind = StageKind.OUTPUT
-
-
-Part: TypeAlias = InputPart | ConverterPart | WindowPart | EnginePart | PoolPart | ScoresPart | ResultPart
-
-
-def plan_parts(network: IntegerNetwork, folding: Folding) -> tuple[Part, ...]:
-    """The parts in stream order.
+def plan_parts(network: IntegerNetwork, folding: Folding) -> Plan:
+    """The parts and what each of them reads.
 
     HardwareError for nodes that no hardware is built for, UsageError if the folding does not suit the network.
     """
     check_buildable(network)
     check_folding(network, folding)
-    stages = list(network.stages())
-    shape = network.input.type.shape
-    first = stages[0]
-    as_map = isinstance(first.dot, Conv2d) or bool(first.pools_before)
-    pixels, size = (shape[0] * shape[1], shape[2]) if as_map else (1, network.input.type.size)
-    simd = folding.layers[first.dot.name].simd
-    # Pixels follow each other without gaps outside; so where a beat would span two of them, a whole one is a beat.
-    sent = simd if pixels == 1 or size % simd == 0 else size
-    parts: list[Part] = [InputPart(network.input.name, network.input.type.size, network.input.type.bits, sent)]
-    source = network.input.name
-    for stage in stages:
-        bits = stage.input_type.bits
-        for pool in stage.pools_before:
-            window = pool.window(network.node(pool.inputs[0]).type)
-            parts.append(PoolPart(pool.name, window, bits, sent))
-            source, pixels = pool.name, window.positions
-        fold, name = folding.layers[stage.dot.name], stage.dot.name
-        if not isinstance(stage.dot, Conv2d) and pixels > 1:
-            if size % sent:
-                parts.append(ConverterPart(f"{source} to {name} pixels", size, bits, sent, size, pixels))
-                sent = size
-            pixels, size = 1, pixels * size
-        if sent != fold.simd:
-            parts.append(ConverterPart(f"{source} to {name}", size, bits, sent, fold.simd, pixels))
-        if isinstance(stage.dot, Conv2d):
-            window = stage.dot.window(stage.input_type)
-            folds = fold.neuron_folds(stage.dot.weights.codes.shape[0])
-            parts.append(WindowPart(name, window, bits, fold.simd, stage.dot.pad_code or 0, folds))
-        parts.append(EnginePart(name, stage, fold))
-        source, sent, pixels, size = name, fold.pe, stage.vectors, stage.dot.weights.codes.shape[0]
-    scores, classes = network.scores, network.scores.type.size
-    if sent != folding.score_lanes:
-        bits = _scored_bits(stages[-1])
-        parts.append(ConverterPart(f"{source} to {scores.name}", classes, bits, sent, folding.score_lanes, 1))
-    parts += [ScoresPart(scores.name, classes, folding.score_lanes), ResultPart()]
-    return tuple(parts)
+    planner = Planner(network, folding)
+    for node in network.nodes:
+        RULES[type(node)].place(planner, node)
+    return planner.plan()
 
 
-def _scored_bits(stage: Stage) -> int:
-    """Bits of what is scored: codes behind a threshold, otherwise counts."""
-    if isinstance(stage.sink, Threshold):
-        return stage.sink.type.bits
-    weights = stage.dot.weights
-    return popcount_bits(int(weights.codes.shape[1]), weights.bits, stage.input_type)
+def check_buildable(network: IntegerNetwork) -> None:
+    """HardwareError naming every node that no hardware is built for."""
+    missing = []
+    for node in network.nodes:
+        rule = RULES.get(type(node))
+        reasons = [f"{node.kind} nodes"] if rule is None else rule.refuse(network, node)
+        missing += [f"{node.name} ({reason})" for reason in reasons]
+    if missing:
+        raise HardwareError(f"hardware for {', '.join(missing)} is not built yet")
+
+
+class Planner:
+    """A plan in the making: what rules build with.
+
+    `network`, `folding`, `readers` (of each node) and `stages` (of each dot product) are there to be read.
+    """
+
+    def __init__(self, network: IntegerNetwork, folding: Folding) -> None:
+        self.network, self.folding = network, folding
+        self.readers = network.readers()
+        self.stages = {stage.dot.name: stage for stage in network.stages()}
+        self._parts: list[Part] = []
+        self._reads: dict[str, tuple[str, ...]] = {}
+        self._shapes: dict[str, StreamShape] = {}
+        self._taps: list[Tap] = []
+        self._yielding: dict[str, str] = {}  # node -> the part that yields its values
+        self._edges: dict[str, int] = {}
+
+    def place(self, part: Part, reads: Sequence[str], shape: StreamShape | None) -> str:
+        """Put a part behind the parts that it reads; `shape` of its output stream. Returns its name."""
+        self._parts.append(part)
+        self._reads[part.name] = tuple(reads)
+        if shape is not None:
+            self._shapes[part.name] = shape
+        return part.name
+
+    def yields(self, node: Node, part: str, *, tap: str | None = None) -> None:
+        """The node's values are on the part's stream, which benches see under the name `tap`; None: they do not."""
+        self._yielding[node.name] = part
+        if tap is not None:
+            self._taps.append(Tap(tap, node.name, part))
+        readers = len(self.readers[node.name])
+        if readers > 1:
+            shape = self._shapes[part]
+            self.place(ForkPart(_fork(part), shape, readers), [part], shape)
+
+    def yielded(self, node: Node) -> bool:
+        """Whether a part placed before yields the node's values already."""
+        return node.name in self._yielding
+
+    def shape(self, node: str) -> StreamShape:
+        """Of the stream with the node's values."""
+        return self._shapes[self._yielding[node]]
+
+    def take(self, node: str, reader: str, lanes: int, *, frame: bool = False, buffered: bool = False) -> str:
+        """The part from which `reader` reads the node's values, `lanes` elements a beat.
+
+        frame: as one vector, not pixel by pixel. buffered: with a FIFO, for a reader that waits for another stream.
+        """
+        source = self._yielding[node]
+        shape = self._shapes[source]
+        read = _fork(source) if len(self.readers[node]) > 1 else source
+        edge = self._edge(source, reader)
+        if buffered:
+            read = self.place(FifoPart(f"{edge} fifo", shape), [read], shape)
+        if frame and shape.pixels > 1:
+            if shape.size % shape.lanes:
+                read, shape = self._convert(f"{edge} pixels", read, shape, shape.size)
+            shape = StreamShape(1, shape.pixels * shape.size, shape.lanes, shape.bits)
+        if shape.lanes != lanes:
+            read, shape = self._convert(edge, read, shape, lanes)
+        return read
+
+    def plan(self) -> Plan:
+        """What has been placed."""
+        return Plan(tuple(self._parts), self._reads, self._shapes, tuple(self._taps))
+
+    def _convert(self, name: str, read: str, shape: StreamShape, lanes: int) -> tuple[str, StreamShape]:
+        part = ConverterPart(name, shape.size, shape.bits, shape.lanes, lanes, shape.pixels)
+        after = StreamShape(shape.pixels, shape.size, lanes, shape.bits)
+        return self.place(part, [read], after), after
+
+    def _edge(self, source: str, reader: str) -> str:
+        """A name for what stands between two parts; from the second time on, numbered."""
+        name = f"{source} to {reader}"
+        self._edges[name] = self._edges.get(name, 0) + 1
+        return name if self._edges[name] == 1 else f"{name} {self._edges[name]}"
+
+
+def _fork(part: str) -> str:
+    return f"{part} fork"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one kind of node is built. refuse: what about a node, if anything, is not."""
+
+    place: Callable[[Planner, Node], None]
+    refuse: Callable[[IntegerNetwork, Node], Iterator[str]] = lambda network, node: iter(())
+
+
+def _place_input(planner: Planner, node: Node) -> None:
+    """Pixels follow each other without gaps outside; so where a beat would span two of them, a whole one is a beat.
+
+    The lanes are the SIMD of the first dot product: nobody else has reason to ask for more.
+    """
+    assert isinstance(node, Input)
+    first = next(iter(planner.stages.values()))
+    simd = planner.folding.layers[first.dot.name].simd
+    as_map = len(node.type.shape) > 1 and not all(isinstance(reader, Dense) for reader in planner.readers[node.name])
+    size = node.type.size
+    if as_map:
+        # (H, W) is a map of one channel to windows
+        size = node.type.shape[2] if len(node.type.shape) == 3 else 1
+    pixels = node.type.size // size
+    lanes = simd if pixels == 1 or size % simd == 0 else size
+    part = InputPart(node.name, node.type.size, node.type.bits, lanes)
+    planner.yields(node, planner.place(part, [], StreamShape(pixels, size, lanes, node.type.bits)))
+
+
+def _place_dot(planner: Planner, node: Node) -> None:
+    """A sliding window in front of a convolution, and the engine; a Threshold that alone reads it works inside."""
+    assert isinstance(node, Dense | Conv2d)
+    stage, fold = planner.stages[node.name], planner.folding.layers[node.name]
+    rows, columns = (int(extent) for extent in node.weights.codes.shape)
+    source = planner.take(node.inputs[0], node.name, fold.simd, frame=isinstance(node, Dense))
+    if isinstance(node, Conv2d):
+        window, bits = node.window(stage.input_type), stage.input_type.bits
+        part = WindowPart(node.name, window, bits, fold.simd, node.pad_code or 0, fold.passes(rows))
+        pixels = window.positions * window.kernel[0] * window.kernel[1]
+        source = planner.place(part, [source], StreamShape(pixels, window.input[2], fold.simd, bits))
+    engine = EnginePart(node.name, stage, fold)
+    inside = engine.threshold
+    counts = columns * DotForm.of(node.weights, stage.input_type).column_max
+    bits = inside.type.bits if inside else counts.bit_length()
+    planner.place(engine, [source], StreamShape(stage.vectors, rows, fold.pe, bits))
+    if inside is not None:
+        planner.yields(inside, node.name, tap=inside.name)
+    else:
+        planner.yields(node, node.name, tap=stage.sink.name if stage.sink is not None else node.name)
+
+
+def _refuse_dot(network: IntegerNetwork, node: Node) -> Iterator[str]:
+    assert isinstance(node, Dense | Conv2d)
+    if isinstance(node, Conv2d) and node.groups > 1:
+        yield "a convolution in groups"
+
+
+def _place_activation(planner: Planner, node: Node) -> None:
+    """A part of its own, unless it works inside an engine; as many lanes as come."""
+    assert isinstance(node, Threshold)
+    if planner.yielded(node):
+        return
+    before = planner.shape(node.inputs[0])
+    read = planner.take(node.inputs[0], node.name, before.lanes)
+    shape = StreamShape(before.pixels, before.size, before.lanes, node.type.bits)
+    part = ActivationPart(node, planner.network.node(node.inputs[0]), shape)
+    planner.yields(node, planner.place(part, [read], shape), tap=node.name)
+
+
+def _refuse_activation(network: IntegerNetwork, node: Node) -> Iterator[str]:
+    source = network.node(node.inputs[0])
+    if isinstance(source.type, CodeType) or isinstance(source, Add) or len(network.readers()[source.name]) > 1:
+        yield "thresholds behind no engine"
+
+
+def _place_pool(planner: Planner, node: Node) -> None:
+    """As many lanes as come."""
+    assert isinstance(node, MaxPool)
+    before = planner.shape(node.inputs[0])
+    window = node.window(planner.network.node(node.inputs[0]).type)
+    read = planner.take(node.inputs[0], node.name, before.lanes)
+    shape = StreamShape(window.positions, before.size, before.lanes, before.bits)
+    part = PoolPart(node.name, window, before.bits, before.lanes)
+    planner.yields(node, planner.place(part, [read], shape), tap=node.name)
+
+
+def _refuse_pool(network: IntegerNetwork, node: Node) -> Iterator[str]:
+    if isinstance(node.type, AccType):
+        yield "a pool of accumulators"
+
+
+def _place_add(planner: Planner, node: Node) -> None:
+    """The fewest lanes of any operand: its producer takes as many cycles to send, so that nobody waits for the sum."""
+    assert isinstance(node, Add)
+    shapes = [planner.shape(name) for name in node.inputs]
+    lanes = min(shape.lanes for shape in shapes)
+    reads = [planner.take(name, node.name, lanes, buffered=True) for name in node.inputs]
+    types = tuple(kind for name in node.inputs if isinstance(kind := planner.network.node(name).type, CodeType))
+    part = AddPart(node.name, types, shapes[0].pixels, shapes[0].size, lanes)
+    shape = StreamShape(part.pixels, part.size, lanes, part.most.bit_length())
+    planner.yields(node, planner.place(part, reads, shape), tap=node.name)
+
+
+def _place_concat(planner: Planner, node: Node) -> None:
+    """Lanes that divide every operand but the last, so that all pixels but the last end with a full beat: the fewest
+    with which nobody waits, that is, with which the pixel takes no more beats than the slowest operand's."""
+    assert isinstance(node, Concat)
+    shapes = [planner.shape(name) for name in node.inputs]
+    sizes = tuple(shape.size for shape in shapes)
+    slowest = max(beats(shape.size, shape.lanes) for shape in shapes)
+    common = math.gcd(*sizes[:-1])
+    divisors = [lanes for lanes in range(1, common + 1) if common % lanes == 0]
+    enough = (lanes for lanes in divisors if sum(beats(size, lanes) for size in sizes) <= slowest)
+    lanes = next(enough, common)
+    reads = [planner.take(name, node.name, lanes, buffered=True) for name in node.inputs]
+    part = ConcatPart(node.name, sizes, node.type.bits, shapes[0].pixels, lanes)
+    shape = StreamShape(part.pixels, sum(sizes), lanes, part.bits)
+    planner.yields(node, planner.place(part, reads, shape), tap=node.name)
+
+
+def _place_scores(planner: Planner, node: Node) -> None:
+    """The score unit and the output port."""
+    lanes = planner.folding.score_lanes
+    read = planner.take(node.inputs[0], node.name, lanes, frame=True)
+    planner.place(ScoresPart(node.name, node.type.size, lanes), [read], None)
+    planner.place(ResultPart(), [node.name], None)
+
+
+def _refuse_scores(network: IntegerNetwork, node: Node) -> Iterator[str]:
+    if math.prod(network.node(node.inputs[0]).type.shape[:-1]) > 1:
+        yield "scores of a map"
+
+
+RULES: dict[type[Node], Rule] = {
+    Input: Rule(_place_input),
+    Dense: Rule(_place_dot, _refuse_dot),
+    Conv2d: Rule(_place_dot, _refuse_dot),
+    Threshold: Rule(_place_activation, _refuse_activation),
+    MaxPool: Rule(_place_pool, _refuse_pool),
+    Add: Rule(_place_add),
+    Concat: Rule(_place_concat),
+    Scores: Rule(_place_scores, _refuse_scores),
+}

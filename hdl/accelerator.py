@@ -1,7 +1,9 @@
 """The whole accelerator: one engine a layer, joined by streams, AXI4-Stream at the boundary."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeVar
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -10,29 +12,21 @@ from amaranth.lib.wiring import In, Out
 
 from ..compiler.folding import Folding
 from ..compiler.ir import IntegerNetwork
-from ..compiler.plan import (
-    ConverterPart,
-    EnginePart,
-    InputPart,
-    PoolPart,
-    ResultPart,
-    ScoresPart,
-    WindowPart,
-    plan_parts,
-)
+from ..compiler.parts import InputPart, Part, ResultPart, WindowPart
+from ..compiler.plan import plan_parts
 from ..errors import HardwareError
 from .axi import InputAdapter, OutputAdapter, data_width
-from .constants import engine_params, score_params
-from .converter import FrameWidthConverter
+from .broadcast import Broadcast
+from .components import COMPONENTS, Component, Design, with_buffers
 from .engine import Engine
-from .line_depths import line_depths, pool_params, window_params
-from .pool import Pool
+from .join import StreamAdd, StreamConcat
+from .line_depths import line_depths
 from .scores import ScoreUnit
 from .window import SlidingWindow
 
 __all__ = ["Accelerator", "Results"]
 
-StreamPart: TypeAlias = Engine | SlidingWindow | Pool | FrameWidthConverter | ScoreUnit
+T = TypeVar("T")
 
 
 class Results(StrEnum):
@@ -46,9 +40,10 @@ class Accelerator(wiring.Component):
     """One frame of input codes in, one beat with the class and the scores out; every layer works at once.
 
     The submodules are `input_adapter`, an engine by each dot product's name, `<conv>_window` in front of one that
-    convolves, a pool and the score unit by their nodes' names, `output_adapter`, and `<a>_to_<b>` where a converter
-    stands between beats of different widths. Each engine's output stream is on the top-level wires `<sink>_valid`,
-    `<sink>_ready`, `<sink>_payload` for benches to watch.
+    convolves, a pool, an activation of its own, a sum, a concatenation and the score unit by their nodes' names,
+    `output_adapter`, `<a>_to_<b>` where a converter stands between beats of different widths, `<a>_fork` behind what
+    several read, and `<a>_to_<b>_fifo` where one branch waits for another. The streams of the plan's taps are on the
+    top-level wires `<tap>_valid`, `<tap>_ready`, `<tap>_payload` for benches to watch.
 
     Throughput: a frame every `compiler.cycles.initiation_interval(network, folding)` cycles.
 
@@ -73,39 +68,20 @@ class Accelerator(wiring.Component):
         results: Results = Results.SCORES,
         popcount_stages: int = 1,
     ) -> None:
-        parts = plan_parts(network, folding)
-        stages = list(network.stages())
-        depths = line_depths(parts, max(part.cycles for part in parts))
-        self.engines: dict[str, Engine] = {}
-        self.windows: dict[str, SlidingWindow] = {}
-        self._chain: list[tuple[str, StreamPart]] = []
-        for part in parts:
-            match part:
-                case EnginePart():
-                    params = engine_params(part.stage, part.fold, folding.popcount, popcount_stages)
-                    sink = (part.stage.sink or part.stage.dot).name
-                    self.engines[sink] = Engine(params)
-                    self._chain.append((part.name, self.engines[sink]))
-                case WindowPart():
-                    unit = SlidingWindow(window_params(part), depth=depths[part.name])
-                    self.windows[part.dot] = unit
-                    self._chain.append((part.name, unit))
-                case PoolPart():
-                    self._chain.append((part.name, Pool(pool_params(part), depth=depths.get(part.name))))
-                case ConverterPart():
-                    lanes = {"lanes_in": part.lanes_in, "lanes_out": part.lanes_out}
-                    self._chain.append((part.name, FrameWidthConverter(part.elements, part.bits, **lanes)))
-                case InputPart():
-                    self._input = InputAdapter(part.elements, part.bits, lanes=part.lanes)
-                    self.input_part = part
-                case ScoresPart() | ResultPart():
-                    pass  # one each, at the end
+        self.plan = plan_parts(network, folding)
+        self.interval = max(part.cycles for part in self.plan.parts)
         self._with_scores = results is Results.SCORES
-        self.score_params = score_params(stages[-1], network.scores, folding.score_lanes)
-        self._scores = ScoreUnit(self.score_params, with_scores=self._with_scores)
-        self._output = OutputAdapter(
-            self.score_params.classes, self.score_params.score_bits if self._with_scores else None
-        )
+        design = Design(network, folding, self._with_scores, popcount_stages, {})
+        self.score_params = design.score_params
+        fixed = {part.name: _component(part, design) for part in self.plan.parts if not with_buffers(part)}
+        latencies = {name: part.latency for name, part in fixed.items() if isinstance(part, Engine)}
+        design = replace(design, depths=line_depths(self.plan, self.interval, latencies))
+        self._components = {
+            part.name: fixed[part.name] if part.name in fixed else _component(part, design) for part in self.plan.parts
+        }
+        self.input_part = next(part for part in self.plan.parts if isinstance(part, InputPart))
+        self._input = self._only(InputAdapter)
+        self._output = self._only(OutputAdapter)
         super().__init__(
             {
                 "s_axis_tdata": In(len(self._input.s_axis_tdata)),
@@ -134,18 +110,33 @@ class Accelerator(wiring.Component):
     @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        parts: tuple[Engine | ScoreUnit, ...] = (*self.engines.values(), self._scores)
+        parts = (part for part in self._components.values() if isinstance(part, Engine | ScoreUnit))
         return {name: text for part in parts for name, text in part.memories.items()}
 
     @property
-    def parts(self) -> dict[str, wiring.Component]:
-        """The submodules by name, in stream order."""
-        chain = ((name.replace(" ", "_"), part) for name, part in self._chain)
-        scores = (self.score_params.name, self._scores)
-        return dict((("input_adapter", self._input), *chain, scores, ("output_adapter", self._output)))
+    def parts(self) -> dict[str, Component]:
+        """The submodules by name, in topological order."""
+        return {_module_name(part): self._components[part.name] for part in self.plan.parts}
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """By the names of their dot products."""
+        return {name: part for name, part in self._components.items() if isinstance(part, Engine)}
+
+    @property
+    def windows(self) -> dict[str, SlidingWindow]:
+        """The sliding-window units by the names of their dot products."""
+        units = ((part, self._components[part.name]) for part in self.plan.parts if isinstance(part, WindowPart))
+        return {part.dot: unit for part, unit in units if isinstance(unit, SlidingWindow)}
+
+    @property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """For each submodule those whose streams it takes, in the order of its ports; see `Plan.reads` for forks."""
+        names = {part.name: _module_name(part) for part in self.plan.parts}
+        return {names[part]: tuple(names[source] for source in sources) for part, sources in self.plan.reads.items()}
 
     def elaborate(self, platform: object) -> Module:
-        """A chain of streams."""
+        """Parts and the streams between them."""
         m = Module()
 
         def place(name: str, part: wiring.Component) -> None:
@@ -155,7 +146,7 @@ class Accelerator(wiring.Component):
             m.submodules[name] = part
 
         placed: set[str] = set()
-        adapter, output, scores = self._input, self._output, self._scores
+        adapter, output = self._input, self._output
         place("input_adapter", adapter)
         place("output_adapter", output)
         for port in ("s_axis_tdata", "s_axis_tvalid", "s_axis_tlast"):
@@ -166,23 +157,66 @@ class Accelerator(wiring.Component):
             self.long_frame.eq(adapter.long_frame),
         ]
 
-        sinks = {id(engine): sink for sink, engine in self.engines.items()}
-        stream = adapter.o
-        for name, part in (*self._chain, (self.score_params.name, scores)):
-            place(name.replace(" ", "_"), part)
-            wiring.connect(m, stream, part.i)
-            stream = self._tapped(m, sinks[id(part)], part) if isinstance(part, Engine) else part.o
-        wiring.connect(m, stream, output.i)
+        taps = {tap.part: tap.name for tap in self.plan.taps}
+        streams: dict[str, Iterator[Interface]] = {}
+        for part in self.plan.parts:
+            component = self._components[part.name]
+            if component is not adapter and component is not output:
+                place(_module_name(part), component)
+            for source, port in zip(self.plan.reads[part.name], _inputs(component), strict=True):
+                wiring.connect(m, next(streams[source]), port)
+            outputs = _outputs(component)
+            if part.name in taps:
+                (stream,) = outputs
+                outputs = (self._tapped(m, taps[part.name], stream),)
+            streams[part.name] = iter(outputs)
         for port in ("m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"):
             m.d.comb += getattr(self, port).eq(getattr(output, port))
         m.d.comb += output.m_axis_tready.eq(self.m_axis_tready)
         return m
 
-    def _tapped(self, m: Module, sink: str, engine: Engine) -> Interface:
-        """The engine's output stream, passing through wires of this module under names a bench can rely on."""
-        valid, ready = Signal(name=f"{sink}_valid"), Signal(name=f"{sink}_ready")
-        payload = Signal(len(engine.o.payload), name=f"{sink}_payload")
-        tap: Interface = engine.o.signature.create()
-        m.d.comb += [valid.eq(engine.o.valid), payload.eq(engine.o.payload), engine.o.ready.eq(ready)]
+    def _tapped(self, m: Module, name: str, stream: Interface) -> Interface:
+        """A stream, passing through wires of this module under names a bench can rely on."""
+        valid, ready = Signal(name=f"{name}_valid"), Signal(name=f"{name}_ready")
+        payload = Signal(len(stream.payload), name=f"{name}_payload")
+        tap: Interface = stream.signature.create()
+        m.d.comb += [valid.eq(stream.valid), payload.eq(stream.payload), stream.ready.eq(ready)]
         m.d.comb += [tap.valid.eq(valid), tap.payload.eq(payload), ready.eq(tap.ready)]
         return tap
+
+    def _only(self, kind: type[T]) -> T:
+        (part,) = (part for part in self._components.values() if isinstance(part, kind))
+        return part
+
+
+def _component(part: Part, design: Design) -> Component:
+    return COMPONENTS[type(part)](part, design)
+
+
+def _module_name(part: Part) -> str:
+    match part:
+        case InputPart():
+            return "input_adapter"
+        case ResultPart():
+            return "output_adapter"
+    return part.name.replace(" ", "_")
+
+
+def _inputs(component: Component) -> tuple[Interface, ...]:
+    """The streams that a component takes, in the order of its ports."""
+    match component:
+        case InputAdapter():
+            return ()
+        case StreamAdd() | StreamConcat():
+            return component.inputs
+    return (component.i,)
+
+
+def _outputs(component: Component) -> tuple[Interface, ...]:
+    """The streams that a component gives."""
+    match component:
+        case OutputAdapter():
+            return ()
+        case Broadcast():
+            return tuple(component.o)
+    return (component.o,)

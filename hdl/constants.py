@@ -90,12 +90,8 @@ def engine_params(
     )
 
 
-def score_params(stage: Stage, scores: Scores, lanes: int) -> ScoreParams:
-    """The score unit behind the last stage: of its counts, or, where it has thresholds, of its codes as they are."""
-    if isinstance(stage.sink, Threshold):
-        domain = PopcountDomain(1, np.zeros(scores.offset.shape, dtype=np.int64), stage.sink.type.max_code)
-    else:
-        domain = popcount_domain(stage)
+def score_params(domain: PopcountDomain, scores: Scores, lanes: int) -> ScoreParams:
+    """The score unit behind a stream of that domain."""
     multiplier = scores.multiplier * domain.alpha
     offset = scores.multiplier * domain.beta + scores.offset
     common = int(np.bitwise_or.reduce(multiplier))

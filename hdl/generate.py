@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from amaranth.back import verilog
+
 from ..boards.loader import Board
 from ..compiler.cycles import stage_bounds
 from ..compiler.folding import Folding, Popcount, save_folding
-from ..compiler.ir import Conv2d, IntegerNetwork, Stage
+from ..compiler.ir import CodeType, Conv2d, IntegerNetwork, Stage
 from ..compiler.network_file import network_hash, save_network
+from ..compiler.plan import Tap
 from ..files import atomic_directory, atomic_write, sha256_file
 from .accelerator import Accelerator, Results
 from .instantiate import instantiation_template
@@ -25,7 +28,6 @@ from .manifest import (
     load_manifest,
     manifest_text,
 )
-from .verilog_text import to_verilog
 
 __all__ = ["TOP", "Design", "load_design", "write_design"]
 
@@ -80,7 +82,7 @@ def write_design(
     cannot be built.
     """
     accelerator = Accelerator(network, folding, results=results, popcount_stages=popcount_stages)
-    text, _ = to_verilog(accelerator, TOP)
+    text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
     with atomic_directory(out) as folder:
         atomic_write(folder / "rtl" / f"{TOP}.v", text)
         for part in OWN_PARTS[folding.popcount]:
@@ -147,6 +149,7 @@ def _manifest(
         popcount=folding.popcount.value,
         popcount_stages=popcount_stages,
         engines=tuple(_engine(stage, accelerator) for stage in network.stages()),
+        taps=tuple(_tap(tap, network, accelerator) for tap in accelerator.plan.taps),
         stages=tuple(StageEntry(stage.name, stage.kind.value, stage.cycles) for stage in stages),
         initiation_interval=max(stage.cycles for stage in stages),
         memory_paths=MEMORY_PATHS,
@@ -155,25 +158,12 @@ def _manifest(
 
 
 def _engine(stage: Stage, accelerator: Accelerator) -> EngineEntry:
-    sink = (stage.sink or stage.dot).name
-    engine = accelerator.engines[sink]
-    window = accelerator.windows.get(stage.dot.name)
+    engine, window = accelerator.engines[stage.dot.name], accelerator.windows.get(stage.dot.name)
     p = engine.params
-    tap = TapEntry(
-        valid=f"{sink}_valid",
-        ready=f"{sink}_ready",
-        payload=f"{sink}_payload",
-        kind="counts" if p.thresholds is None else "codes",
-        elements=stage.vectors * p.rows,
-        vectors=stage.vectors,
-        lanes=p.fold.pe,
-        beats=stage.vectors * p.neuron_folds,
-        bits=p.output_bits,
-    )
     return EngineEntry(
         dot=p.name,
         kind="conv2d" if isinstance(stage.dot, Conv2d) else "dense",
-        sink=sink,
+        sink=next(tap.name for tap in accelerator.plan.taps if tap.part == stage.dot.name),
         rows=p.rows,
         columns=p.columns,
         activation_bits=p.activation_bits,
@@ -186,5 +176,21 @@ def _engine(stage: Stage, accelerator: Accelerator) -> EngineEntry:
         memory_files=tuple(engine.memories),
         latency=engine.latency,
         line_buffer=window.depth if window else 0,
-        tap=tap,
+    )
+
+
+def _tap(tap: Tap, network: IntegerNetwork, accelerator: Accelerator) -> TapEntry:
+    shape = accelerator.plan.shapes[tap.part]
+    return TapEntry(
+        name=tap.name,
+        node=tap.node,
+        valid=f"{tap.name}_valid",
+        ready=f"{tap.name}_ready",
+        payload=f"{tap.name}_payload",
+        kind="codes" if isinstance(network.node(tap.node).type, CodeType) else "counts",
+        elements=shape.pixels * shape.size,
+        vectors=shape.pixels,
+        lanes=shape.lanes,
+        beats=shape.beats,
+        bits=shape.bits,
     )

@@ -1,19 +1,40 @@
-"""How deep the line buffers of an accelerator have to be for all its parts together to keep the initiation interval.
+"""How deep the buffers of an accelerator have to be for all its parts together to keep the initiation interval.
 
-Every part alone may sustain the interval and the chain still not: a pool sends its pixels in bursts, an engine takes
-them at its own pace, and where the buffer between them is full the burst holds up everything in front. So here is a
-schedule with the wished period: the input evenly spaced, every part at work as soon as its data are there, and line
-buffers of any size. What they hold in it at most is deep enough: the real accelerator does everything at the same time
-or earlier. Constant latencies shift a stream as a whole and change nothing, so they are left out.
+Every part alone may sustain the interval and the whole still not: a pool sends its pixels in bursts, an engine takes
+them at its own pace, and where the buffer between them is full the burst holds up everything in front. And where two
+branches meet again, the beats of one wait for those of the other: without room the fork in front of both stands
+still, and nothing comes any more. So here is a schedule with the wished period: the input evenly spaced, every part at
+work as soon as its data are there, and line buffers and FIFOs of any size. What they hold in it at most is deep enough:
+the real accelerator does everything at the same time or earlier.
+
+Constant latencies shift a stream as a whole; they matter where streams meet, so that each stream carries the sum of
+them along as its lag.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.geometry import PAD
-from ..compiler.plan import ConverterPart, EnginePart, InputPart, Part, PoolPart, WindowPart
+from ..compiler.parts import (
+    ActivationPart,
+    AddPart,
+    ConcatPart,
+    ConverterPart,
+    EnginePart,
+    FifoPart,
+    ForkPart,
+    InputPart,
+    Part,
+    PoolPart,
+    ResultPart,
+    WindowPart,
+    beats,
+)
+from ..compiler.plan import Plan
 from ..errors import HardwareError
 from .pool import PoolParams
 from .window_model import WindowParams
@@ -24,6 +45,12 @@ Times = NDArray[np.int64]
 
 _FRAMES = 4  # until the schedule repeats, in most networks; doubled until it does
 _FRAMES_MOST = 64
+_FIFO_LEAST = 3  # beats, so that one passes every cycle whatever its memory
+_FIFO_SPARE = 1  # the place in its output register that a FIFO in block RAM fills late
+
+# Cycles from a beat that comes in to one that waits for it alone, where they are the same for all parts of a kind and
+# not in the schedule itself.
+_LATENCY_WINDOW, _LATENCY_POOL, _LATENCY_FIFO, _LATENCY_JOIN = 1, 2, 2, 1
 
 
 def window_params(part: WindowPart) -> WindowParams:
@@ -36,73 +63,161 @@ def pool_params(part: PoolPart) -> PoolParams:
     return PoolParams(part.window, (1 << part.bits) - 1, part.lanes)
 
 
-def line_depths(parts: Sequence[Part], interval: int) -> Mapping[str, int]:
-    """Beats of the line buffer of each window and of each pool whose windows overlap, by the part's name, so that a
-    frame passes every `interval` cycles."""
+def line_depths(plan: Plan, interval: int, latencies: Mapping[str, int] | None = None) -> Mapping[str, int]:
+    """Beats of each window's line buffer, of that of each pool whose windows overlap and of each FIFO, by the part's
+    name, so that a frame passes every `interval` cycles.
+
+    latencies: of engines (from the issue of a fold's last step) and activations, by the part's name; they matter where
+    branches meet again.
+    """
     frames = _FRAMES
     while frames <= _FRAMES_MOST:
-        schedule = _Schedule(interval, frames)
-        for part in parts:
-            schedule.pass_on(part)
+        schedule = _Schedule(interval, frames, latencies or {})
+        for part in plan.parts:
+            schedule.pass_on(part, plan.reads[part.name])
         if schedule.repeats:
             return schedule.depths
         frames *= 2
-    raise HardwareError(f"the parts do not keep {interval} cycles a frame, whatever their line buffers")
+    raise HardwareError(f"the parts do not keep {interval} cycles a frame, whatever their buffers")
+
+
+@dataclass(frozen=True, eq=False)
+class _Queue:
+    """A FIFO in front: when its beats come in (frames * beats,), and with which beat of the stream each has gone."""
+
+    name: str
+    arrivals: Times
+    last: Times
+
+
+@dataclass(frozen=True, eq=False)
+class _Flow:
+    """When each beat of a stream is handed over, less the lag: int64 (frames, beats)."""
+
+    times: Times
+    lag: int = 0
+    queue: _Queue | None = None
+
+    @property
+    def absolute(self) -> Times:
+        """With the lag."""
+        return self.times + self.lag
 
 
 class _Schedule:
-    """When each beat of the stream behind the part that was passed last is handed over: int64 (frames, beats)."""
+    """The streams behind the parts that have been passed."""
 
-    def __init__(self, interval: int, frames: int) -> None:
+    def __init__(self, interval: int, frames: int, latencies: Mapping[str, int]) -> None:
         self._interval = interval
         self._frames = frames
-        self._times = np.zeros((frames, 0), dtype=np.int64)
-        self._reads = np.zeros((0, 0), dtype=np.int64)  # of a window, for the engine behind it
+        self._latencies = latencies
+        self._flows: dict[str, _Flow] = {}
         self.depths: dict[str, int] = {}
         self.repeats = True
 
-    def pass_on(self, part: Part) -> None:
-        """From a part's input stream to its output stream."""
+    def pass_on(self, part: Part, reads: Sequence[str]) -> None:
+        """From a part's input streams to its output stream."""
+        if isinstance(part, ResultPart):
+            return
+        flow = self._flow(part, [self._flows[name] for name in reads])
+        if flow is None:
+            return
+        self._flows[part.name] = flow
+        self.repeats &= bool((np.diff(flow.times[-2:], axis=0) == self._interval).all())
+
+    def _flow(self, part: Part, sources: Sequence[_Flow]) -> _Flow | None:
         match part:
             case InputPart():
                 starts = np.arange(self._frames)[:, None] * self._interval
-                self._times = starts + np.arange(part.cycles) * self._interval // part.cycles
+                return _Flow(starts + np.arange(part.cycles) * self._interval // part.cycles)
+            case AddPart():
+                ready = np.max([source.absolute for source in sources], axis=0)
+                return self._joined(_one_a_cycle(ready), sources, [slice(None)] * len(sources))
+            case ConcatPart():
+                return self._concatenated(part, sources)
+        if not sources:
+            return None
+        (source,) = sources
+        match part:
             case ConverterPart():
-                self._times = self._converted(part)
+                return self._converted(part, source)
+            case FifoPart():
+                arrivals = source.absolute
+                queue = _Queue(part.name, arrivals.ravel(), np.arange(arrivals.size))
+                return replace(source, lag=source.lag + _LATENCY_FIFO, queue=queue)
+        if source.queue is not None:  # its beats are taken as they come
+            self._fits(source.queue, source.absolute.ravel())
+        match part:
+            case ForkPart():
+                return replace(source, queue=None)
+            case ActivationPart():
+                return _Flow(source.times, source.lag + self._latencies.get(part.name, 0))
             case WindowPart():
-                self._window(part.name, window_params(part), part.folds)
+                times = self._window(part.name, window_params(part), part.folds, source.times)
+                return _Flow(times, source.lag + _LATENCY_WINDOW)
             case EnginePart():
-                self._engine(part)
+                return _Flow(self._engine(part, source.times), source.lag + self._latencies.get(part.name, 0))
             case PoolPart():
-                self._pool(part)
-            case _:
-                return
-        self.repeats &= bool((np.diff(self._times[-2:], axis=0) == self._interval).all())
+                return self._pool(part, source)
+        return None
 
-    def _converted(self, part: ConverterPart) -> Times:
-        """A beat goes out when its last element has come in."""
-        beats_in, beats_out = (-(-part.elements // lanes) for lanes in (part.lanes_in, part.lanes_out))
-        last = np.minimum((np.arange(beats_out) + 1) * part.lanes_out, part.elements) - 1
-        beats = np.arange(part.times)[:, None] * beats_in + last // part.lanes_in
-        return _one_a_cycle(self._times[:, beats.ravel()])
+    def _fits(self, queue: _Queue, taken: Times) -> None:
+        """A FIFO holds what has come and has not gone, when the beats of the stream behind it go out as `taken`."""
+        left = taken[queue.last]
+        held = np.arange(1, left.size + 1) - np.searchsorted(left, queue.arrivals, side="left")
+        self.depths[queue.name] = max(int(held.max()) + _FIFO_SPARE, _FIFO_LEAST)
 
-    def _pool(self, part: PoolPart) -> None:
+    def _joined(self, taken: Times, sources: Sequence[_Flow], places: Sequence[slice | Times]) -> _Flow:
+        """Streams that meet: beats go on as `taken` (frames, beats), of each operand those at its places."""
+        for source, place in zip(sources, places, strict=True):
+            if source.queue is not None:
+                self._fits(source.queue, taken[:, place].ravel())
+        return _Flow(taken, _LATENCY_JOIN)
+
+    def _concatenated(self, part: ConcatPart, sources: Sequence[_Flow]) -> _Flow:
+        """Pixel by pixel the beats of each operand."""
+        counts = [beats(size, part.lanes) for size in part.sizes]
+        owner = np.tile(np.repeat(np.arange(len(counts)), counts), part.pixels)
+        places = [np.flatnonzero(owner == k) for k in range(len(counts))]
+        ready = np.empty((self._frames, len(owner)), dtype=np.int64)
+        for source, place in zip(sources, places, strict=True):
+            ready[:, place] = source.absolute
+        return self._joined(_one_a_cycle(ready), sources, places)
+
+    def _converted(self, part: ConverterPart, source: _Flow) -> _Flow:
+        """A beat goes out when all elements that are gathered with its own have come in."""
+        beats_in, beats_out = (beats(part.elements, lanes) for lanes in (part.lanes_in, part.lanes_out))
+        group = min(math.lcm(part.lanes_in, part.lanes_out), part.elements)
+        out = np.arange(beats_out)
+        last = np.minimum((out + 1) * part.lanes_out, part.elements) - 1
+        gathered = np.minimum((last // group + 1) * group, part.elements) - 1
+        frame = np.arange(part.times)[:, None]
+        times = _one_a_cycle(source.times[:, (frame * beats_in + gathered // part.lanes_in).ravel()])
+        queue = source.queue
+        if queue is not None:
+            ends = np.minimum((np.arange(beats_in) + 1) * part.lanes_in, part.elements) - 1
+            gone = (np.arange(self._frames * part.times)[:, None] * beats_out + ends // part.lanes_out).ravel()
+            queue = replace(queue, last=gone[queue.last])
+        cuts = part.lanes_in % part.lanes_out == 0 or part.lanes_in >= part.elements
+        gathers = part.lanes_out % part.lanes_in == 0 or part.lanes_out >= part.elements
+        return _Flow(times, source.lag + (0 if cuts else 1 if gathers else 2), queue)
+
+    def _pool(self, part: PoolPart, source: _Flow) -> _Flow:
         """A beat goes out when the last pixel of its window has come in."""
         if part.window.overlaps:
             taps = part.window.kernel[0] * part.window.kernel[1]
-            self._window(part.name, pool_params(part).sliding, 1)
-            self._times = self._times[:, taps - 1 :: taps]
-            return
-        beats = -(-part.window.input[2] // part.lanes)
-        last = part.window.pixels().max(axis=1)[:, None] * beats + np.arange(beats)
-        self._times = _one_a_cycle(self._times[:, last.ravel()])
+            times = self._window(part.name, pool_params(part).sliding, 1, source.times)
+            return _Flow(times[:, taps - 1 :: taps], source.lag + _LATENCY_POOL)
+        width = beats(part.window.input[2], part.lanes)
+        last = part.window.pixels().max(axis=1)[:, None] * width + np.arange(width)
+        return _Flow(_one_a_cycle(source.times[:, last.ravel()]), source.lag)
 
-    def _window(self, name: str, params: WindowParams, folds: int) -> None:
+    def _window(self, name: str, params: WindowParams, folds: int, times: Times) -> Times:
         """The vectors' beats as their pixels come in; an engine behind of so many folds sets the pace."""
         reads = params.reads
-        vectors, beats = reads.shape
-        written = _one_a_cycle(self._times)
-        ready = np.where(reads == PAD, 0, written[:, reads] + 1).reshape(-1, beats)
+        vectors, size = reads.shape
+        written = _one_a_cycle(times)
+        ready = np.where(reads == PAD, 0, written[:, reads] + 1).reshape(-1, size)
         issues = _vectors(ready, folds)[0]
         ends = issues[:, -1]
         tails = (np.arange(self._frames)[:, None] * params.beats_in + params.tails[:-1]).ravel()
@@ -111,15 +226,15 @@ class _Schedule:
         over = np.searchsorted(ends, writes, side="left")
         kept = np.arange(1, len(writes) + 1) - np.append(tails, tails[-1])[over]
         self.depths[name] = max(int(kept.max()), params.least_working_depth)
-        self._times = issues.reshape(self._frames, vectors * beats)
+        return issues.reshape(self._frames, vectors * size)
 
-    def _engine(self, part: EnginePart) -> None:
+    def _engine(self, part: EnginePart, times: Times) -> Times:
         """A beat goes out at the end of each fold."""
         rows, columns = part.stage.dot.weights.codes.shape
-        folds, beats = part.fold.neuron_folds(rows), part.fold.synapse_folds(columns, part.stage.segments)
-        _, steps = _vectors(self._times.reshape(-1, beats), folds)
-        ends = steps[:, -1:] + np.arange(folds) * beats
-        self._times = ends.reshape(self._frames, -1)
+        folds, size = part.fold.neuron_folds(rows), part.fold.synapse_folds(columns, part.stage.segments)
+        _, steps = _vectors(times.reshape(-1, size), folds)
+        ends = steps[:, -1:] + np.arange(folds) * size
+        return ends.reshape(self._frames, -1)
 
 
 def _one_a_cycle(times: Times) -> Times:

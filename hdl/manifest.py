@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,16 @@ class ResultEntry:
 
 @dataclass(frozen=True, slots=True)
 class TapEntry:
-    """An engine's output stream, on wires of the top module: `elements` a frame, `lanes` a beat of `bits` bits each.
+    """A stream inside, on wires of the top module: `elements` a frame, `lanes` a beat of `bits` bits each.
 
+    name: of the stream, in front of the wires' names; node: the node whose values it carries. The two differ where an
+    engine's counts go to the score unit: that stream is called after the scores.
     A frame is `vectors` vectors of equal length, the pixels of a map, each in whole beats; `beats` are a frame's.
-    kind: codes of a Threshold node, or counts P of the popcount domain, acc = alpha * P + beta[n].
+    kind: codes, or counts P of the popcount domain (sums of codes too), acc = alpha * P + beta[n].
     """
 
+    name: str
+    node: str
     valid: str
     ready: str
     payload: str
@@ -78,7 +82,8 @@ class TapEntry:
 class EngineEntry:
     """One engine: its nodes, matrix, folding, memories and the files these are loaded from.
 
-    kind: of the dot product's node. cycles: a frame, `tap.vectors` times NF * SF. line_buffer: beats of SIMD codes that
+    kind: of the dot product's node. sink: name of the tap on its output. cycles: a frame, so many vectors times
+    NF * SF. line_buffer: beats of SIMD codes that
     the sliding-window unit in front holds, 0 where there is none.
     latency: cycles from the issue of a fold's last step to its beat at the tap.
     """
@@ -98,7 +103,6 @@ class EngineEntry:
     memory_files: tuple[str, ...]
     latency: int
     line_buffer: int
-    tap: TapEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ class Manifest:
     popcount: str
     popcount_stages: int
     engines: tuple[EngineEntry, ...]
+    taps: tuple[TapEntry, ...]
     stages: tuple[StageEntry, ...]
     initiation_interval: int
     memory_paths: str

@@ -115,7 +115,7 @@ class Circuit:
         return Trace(
             taken=tuple(cycles_of[: len(self._sources)]),
             delivered=tuple(cycles_of[len(self._sources) :]),
-            most={name: int(value) for name, value in zip(self._levels, most, strict=True)},
+            most={name: max(0, int(value)) for name, value in zip(self._levels, most, strict=True)},
             cycles=now,
         )
 
@@ -148,8 +148,12 @@ def _offsets(sizes: Sequence[int]) -> NDArray[np.int64]:
 def accelerator_circuit(accelerator: Accelerator, frames: int) -> Circuit:
     """The circuit of an accelerator between a source of so many frames and a sink of their results."""
     circuit = Circuit()
-    stream = circuit.source(frames * accelerator.input_part.cycles)
+    streams: dict[str, Iterator[int]] = {}
     for name, part in accelerator.parts.items():
-        (stream,) = circuit.place(part.timing, stream, name=name)
-    circuit.sink(stream, frames)
+        inputs = [next(streams[source]) for source in accelerator.reads[name]]
+        if not inputs:
+            inputs = [circuit.source(frames * accelerator.input_part.cycles)]
+        outputs = circuit.place(part.timing, *inputs, name=name)
+        streams[name] = iter(outputs)
+    circuit.sink(outputs[0], frames)
     return circuit

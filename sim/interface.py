@@ -13,6 +13,8 @@ class Stream:
 
     vectors: equal parts of a frame, the pixels of a map, that begin on a beat of their own.
     node: the node of the network whose values it carries; width: wires of the payload (TDATA: whole bytes).
+    wires: what stands in front of the names of its wires in the accelerator, for a stream inside. counts: whether it
+    carries counts of the popcount domain, where the node yields accumulators.
     """
 
     name: str
@@ -22,6 +24,8 @@ class Stream:
     bits: int
     width: int
     vectors: int = 1
+    wires: str = ""
+    counts: bool = False
 
     @property
     def vector_beats(self) -> int:
@@ -39,7 +43,7 @@ class Interface:
     """Ports, taps and timing of one generated accelerator.
 
     class_bits, score_bits: widths of the fields of a result, score_bits 0 where it carries the class alone.
-    bound: the initiation interval in cycles; cycles: of all engines together.
+    engines: their number. bound: the initiation interval in cycles; cycles: of all engines together.
     """
 
     module: str
@@ -48,6 +52,7 @@ class Interface:
     classes: int
     class_bits: int
     score_bits: int
+    engines: int
     bound: int
     cycles: int
 
@@ -60,12 +65,23 @@ class Interface:
             module=manifest.top,
             input=Stream("input", "input", manifest.frame_elements, lanes, bits, width),
             taps=tuple(
-                Stream(f"tap_{e.sink}", e.sink, t.elements, t.lanes, t.bits, t.lanes * t.bits, t.vectors)
-                for e, t in ((engine, engine.tap) for engine in manifest.engines)
+                Stream(
+                    name=f"tap_{tap.name}",
+                    node=tap.node,
+                    elements=tap.elements,
+                    lanes=tap.lanes,
+                    bits=tap.bits,
+                    width=tap.lanes * tap.bits,
+                    vectors=tap.vectors,
+                    wires=tap.name,
+                    counts=tap.kind == "counts",
+                )
+                for tap in manifest.taps
             ),
             classes=len(manifest.result.class_names),
             class_bits=8 * manifest.result.class_bytes,
             score_bits=8 * manifest.result.score_bytes,
+            engines=len(manifest.engines),
             bound=manifest.initiation_interval,
             cycles=sum(engine.cycles for engine in manifest.engines),
         )

@@ -27,7 +27,7 @@ class SimulationResult:
     """What a simulation found; also in DESIGN/sim/result.json (paths there are relative to DESIGN).
 
     images, mismatches: frames sent, beats that were not as the golden model says (missing ones counted);
-    layers_checked: engines' streams compared beside the results; cycles_per_image: mean distance between results
+    layers_checked: streams inside that were compared too; cycles_per_image: mean distance between results
     after warm-up (None: fewer than two results), bound_cycles: what it must be without stalls; latency_cycles: first
     beat in to result out of the first frame; steady: all of at least 8 successive distances equal the bound (None:
     stalls, or too few frames); kcycles_per_s: speed of the simulation; seconds: the whole call; stalls: their seed;
@@ -64,7 +64,7 @@ def simulate(
 ) -> SimulationResult:
     """Send raw samples (B, *input shape) back to back through the design, and compare every beat.
 
-    stalls: seed of random pauses at both ports (None: none). layers: compare every engine's stream, not the results
+    stalls: seed of random pauses at both ports (None: none). layers: compare every tapped stream, not the results
     alone. waves: keep a waveform of the whole run, DESIGN/sim/waves.vcd. Where something differs, the run is
     repeated up to there with tracing, and DESIGN/sim/first_mismatch.vcd kept.
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler import golden
-from ..compiler.ir import IntegerNetwork, Threshold
+from ..compiler.ir import IntegerNetwork
 from ..errors import DataError
-from ..hdl.constants import popcount_domain
+from ..hdl.domains import stream_domain
 from .interface import Interface, Stream
 
 __all__ = ["beat_bits", "hex_lines", "write_vectors"]
@@ -23,16 +23,14 @@ _DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
 def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, folder: Path) -> None:
-    """Write `input.hex`, `result.hex` and `tap_<sink>.hex` for input codes (B, *input shape) into `folder`.
+    """Write `input.hex`, `result.hex` and `tap_<name>.hex` for input codes (B, *input shape) into `folder`.
 
     One beat a line, frame after frame. Raises DataError for codes of another shape or an empty batch.
     """
     shape = network.input.type.shape
     if codes.ndim != len(shape) + 1 or codes.shape[1:] != shape or not len(codes):
         raise DataError(f"the network takes images of shape {shape}, not a batch of shape {codes.shape}")
-    last = list(network.stages())[-1]
-    kept = [stage.sink.name for stage in network.stages() if isinstance(stage.sink, Threshold)]
-    trace = golden.run(network, codes, keep=[*kept, last.dot.name])
+    trace = golden.run(network, codes, keep=[tap.node for tap in interface.taps])
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(stream: Stream, elements: NDArray[np.integer]) -> None:
@@ -44,10 +42,10 @@ def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, f
 
     write(interface.input, codes)
     for tap in interface.taps:
-        if tap.node == network.scores.name:  # the last engine's stream carries counts, every other one codes
-            write(tap, popcount_domain(last).counts(trace[last.dot.name].astype(np.int64, copy=False)))
-        else:
-            write(tap, trace[tap.node])
+        values = trace[tap.node]
+        if tap.counts:
+            values = stream_domain(network, network.node(tap.node)).counts(values.astype(np.int64, copy=False))
+        write(tap, values)
     with (folder / "result.hex").open("wb") as file:
         for bits in _result_bits(interface, trace.classes, trace.scores):
             file.write(hex_lines(bits))

@@ -19,7 +19,7 @@ _SUCCESSIVE = 8  # frame distances that must agree before a rate is called stead
 class FirstMismatch:
     """The earliest beat that was not as the golden model says.
 
-    layer: the node whose stream it was on (the score node's engine yields counts), or "result"; kind: "wrong", "extra"
+    layer: the name of the stream it was on, or "result"; kind: "wrong", "extra"
     (beyond the last frame), "moved" (changed before it was taken) or "missing" (the stream stopped); image, beat:
     where in the stream; cycle: when (for a missing beat: of the last transfer anywhere); got, expected: payloads in
     hexadecimal, empty where there is none.
@@ -108,7 +108,7 @@ def read_log(path: Path, interface: Interface, *, images: int, layers: bool) -> 
 def timing(log: BenchLog, interface: Interface) -> Timing:
     """Rates of a run. The first frames, as many as there are engines and two more, fill the pipeline: warm-up."""
     latency = int(log.delivered[0] - log.taken[0]) if len(log.delivered) else None
-    distances = np.diff(log.delivered)[len(interface.taps) + 2 :]
+    distances = np.diff(log.delivered)[interface.engines + 2 :]
     if len(distances) < _SUCCESSIVE:
         whole = np.diff(log.delivered)
         return Timing(float(whole.mean()) if len(whole) else None, latency, None)

@@ -6,7 +6,8 @@ from random_conv_networks import Conv, random_conv_network
 from xnorflow.compiler.cycles import fold_table, initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold, check_folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
-from xnorflow.compiler.plan import ConverterPart, InputPart, StageKind, WindowPart, plan_parts
+from xnorflow.compiler.parts import ConverterPart, InputPart, StageKind, WindowPart
+from xnorflow.compiler.plan import plan_parts
 from xnorflow.compiler.solver import default_folding, fold_for_cycles
 from xnorflow.errors import HardwareError, UsageError
 
@@ -25,7 +26,7 @@ def cnv() -> tuple[IntegerNetwork, Folding]:
 
 def test_published_cnv_folding_takes_32768_cycles() -> None:
     network, folding = cnv()
-    assert [(part.name, part.kind, part.cycles) for part in plan_parts(network, folding)] == [
+    assert [(part.name, part.kind, part.cycles) for part in plan_parts(network, folding).parts] == [
         ("image", StageKind.INPUT, 1024),
         ("conv0 window", StageKind.WINDOW, 900 * 9),
         ("conv0", StageKind.ENGINE, 900 * 4 * 9),
@@ -61,7 +62,7 @@ def test_published_cnv_folding_takes_32768_cycles() -> None:
 def test_pixels_that_do_not_divide() -> None:
     """Outside a pixel is a beat; inside each begins on a beat of its own; a dense layer takes the map as one frame."""
     network = random_conv_network((6, 5, 5), [Conv(7, (2, 3), (2, 1), (1, 1))], (4,), source=PIXELS)
-    parts = plan_parts(network, Folding({"conv0": LayerFold(3, 2), "dense0": LayerFold(4, 8)}, 4))
+    parts = plan_parts(network, Folding({"conv0": LayerFold(3, 2), "dense0": LayerFold(4, 8)}, 4)).parts
     assert parts[:3] == (
         InputPart("image", 150, 8, 5),
         ConverterPart("image to conv0", 5, 8, 5, 2, 30),

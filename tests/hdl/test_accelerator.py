@@ -14,7 +14,7 @@ from xnorflow.compiler import golden
 from xnorflow.compiler.cycles import initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
-from xnorflow.errors import HardwareError, UsageError
+from xnorflow.errors import UsageError
 from xnorflow.hdl.accelerator import Accelerator, Results
 from xnorflow.hdl.axi import OutputAdapter
 from xnorflow.hdl.stream import pack_frame
@@ -142,12 +142,3 @@ def test_popcount_and_memory_kinds_reach_the_engines() -> None:
 def test_a_folding_for_another_network_is_refused() -> None:
     with pytest.raises(UsageError, match="no folding for layer 'dense2'"):
         Accelerator(DESIGNS["divides"][0], folding(1, (4, 8), (3, 8)))
-
-
-def test_unsigned_weights_are_refused_by_name() -> None:
-    network = random_network(
-        [8, 6, 5, 3], weights=[(1, kind) for kind in (Encoding.UNSIGNED, Encoding.BIPOLAR, Encoding.UNSIGNED)]
-    )
-    message = r"^hardware for dense0 \(unsigned weights\), dense2 \(unsigned weights\) is not built yet$"
-    with pytest.raises(HardwareError, match=message):
-        Accelerator(network, folding(1, (1, 1), (1, 1), (1, 1)))

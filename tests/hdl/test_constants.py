@@ -43,7 +43,7 @@ def test_engine_yields_the_codes_of_the_golden_model(
         else:
             counts = params.counts(codes)
             np.testing.assert_array_equal(counts, popcount_domain(stage).counts(trace[stage.dot.name]))
-            classes, scores = score_params(stage, stage.sink, 3).reference(counts)
+            classes, scores = score_params(popcount_domain(stage), stage.sink, 3).reference(counts)
             np.testing.assert_array_equal(scores, expected)
             np.testing.assert_array_equal(classes, trace.classes)
 
@@ -87,5 +87,5 @@ def test_scores_that_are_counts_need_no_multiplier() -> None:
     stage = list(network.stages())[-1]
     scores = network.scores
     ones = type(scores)(scores.name, scores.inputs, scores.type, np.ones(3, np.int64), scores.offset)
-    params = score_params(stage, ones, 1)
+    params = score_params(popcount_domain(stage), ones, 1)
     assert not params.multiplies and params.shift == 1  # acc = 2 P - K

@@ -18,6 +18,7 @@ from xnorflow.errors import UsageError, XnorflowError
 from xnorflow.files import sha256_file
 from xnorflow.hdl.accelerator import Results
 from xnorflow.hdl.generate import load_design, write_design
+from xnorflow.hdl.manifest import VERSION
 
 FOLDING = Folding({"dense0": LayerFold(4, 8), "dense1": LayerFold(3, 2)}, 2)
 
@@ -70,10 +71,14 @@ def test_manifest(tmp_path: Path) -> None:
     assert (first.dot, first.sink, first.pe, first.simd, first.nf, first.sf, first.cycles) == (
         "dense0", "act0", 4, 8, 2, 3, 6,
     )  # fmt: skip
-    assert (first.tap.valid, first.tap.kind, first.tap.elements, first.tap.lanes, first.tap.bits) == (
-        "act0_valid", "codes", 8, 4, 1,
+    inner, outer = manifest.taps
+    assert (inner.name, inner.node, inner.valid, inner.kind, inner.elements, inner.lanes, inner.bits) == (
+        "act0", "act0", "act0_valid", "codes", 8, 4, 1,
     )  # fmt: skip
-    assert (last.tap.payload, last.tap.kind, last.tap.beats, last.tap.bits) == ("scores_payload", "counts", 2, 4)
+    assert (outer.name, outer.node, outer.payload, outer.kind, outer.beats, outer.bits) == (
+        "scores", "dense1", "scores_payload", "counts", 2, 4,
+    )  # fmt: skip
+    assert (last.dot, last.sink) == ("dense1", "scores")
     assert (manifest.result.class_bytes, manifest.result.score_bytes) == (1, 1)
 
 
@@ -129,7 +134,10 @@ def test_a_failed_write_leaves_the_earlier_design(tmp_path: Path) -> None:
         (lambda text: "", "is not JSON"),
         (lambda text: "[]", "expected a mapping"),
         (lambda text: text.replace('"top"', '"tops"'), "unknown key 'tops'; did you mean 'top'"),
-        (lambda text: text.replace('"version": 2', '"version": 1'), "design format 1, but this program reads format 2"),
+        (
+            lambda text: text.replace(f'"version": {VERSION}', '"version": 1'),
+            f"design format 1, but this program reads format {VERSION}",
+        ),
         (lambda text: text.replace("xnorflow-design", "other"), "format must be one of xnorflow-design"),
         (lambda text: json.dumps({**json.loads(text), "engines": 3}), "engines must be a list"),
     ],

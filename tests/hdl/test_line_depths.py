@@ -5,16 +5,17 @@ from random_conv_networks import Conv, random_conv_network
 
 from xnorflow.compiler.folding import Folding, LayerFold
 from xnorflow.compiler.ir import IntegerNetwork
-from xnorflow.compiler.plan import WindowPart, plan_parts
+from xnorflow.compiler.parts import WindowPart
+from xnorflow.compiler.plan import plan_parts
 from xnorflow.errors import HardwareError
 from xnorflow.hdl.line_depths import line_depths, window_params
 
 
 def depths(network: IntegerNetwork, interval: int, **folds: tuple[int, int]) -> tuple[list[int], list[int]]:
     """What the chain takes, and the least that works at all."""
-    parts = plan_parts(network, Folding({name: LayerFold(*fold) for name, fold in folds.items()}))
-    windows = [part for part in parts if isinstance(part, WindowPart)]
-    found = line_depths(parts, interval)
+    plan = plan_parts(network, Folding({name: LayerFold(*fold) for name, fold in folds.items()}))
+    windows = [part for part in plan.parts if isinstance(part, WindowPart)]
+    found = line_depths(plan, interval)
     assert list(found) == [part.name for part in windows]
     return list(found.values()), [window_params(part).least_working_depth for part in windows]
 
@@ -37,7 +38,7 @@ def test_time_to_spare_takes_less() -> None:
 
 def test_an_interval_below_a_bound_is_refused() -> None:
     network = random_conv_network((6, 6, 1), [Conv(2, (3, 3))], (2,))
-    with pytest.raises(HardwareError, match="^the parts do not keep 287 cycles a frame, whatever their line buffers$"):
+    with pytest.raises(HardwareError, match="^the parts do not keep 287 cycles a frame, whatever their buffers$"):
         depths(network, 287, conv0=(1, 1), dense0=(1, 4))
     assert depths(network, 288, conv0=(1, 1), dense0=(1, 4))[0][0] > 0
 

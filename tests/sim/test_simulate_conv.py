@@ -23,19 +23,26 @@ NETWORK = random_conv_network(
 FOLDING = Folding(
     {"conv0": LayerFold(2, 2), "conv1": LayerFold(4, 3), "dense0": LayerFold(2, 5), "dense1": LayerFold(3, 2)}
 )
-TAPS = ["conv_act0", "conv_act1", "act0", "scores"]
+TAPS = [  # name, vectors, beats
+    ("conv_act0", 49, 49 * 3),
+    ("conv_act1", 18, 18 * 2),
+    ("code_pool1", 3, 3 * 2),
+    ("act0", 1, 2),
+    ("scores", 1, 1),
+]
 
 
 @pytest.fixture(scope="module")
 def design(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("conv") / "design"
     written = write_design(NETWORK, FOLDING, out, board=load_board("pynq-z1"))
-    assert [(e.sink, e.kind, e.tap.vectors, e.tap.beats, e.line_buffer > 0) for e in written.manifest.engines] == [
-        ("conv_act0", "conv2d", 49, 49 * 3, True),
-        ("conv_act1", "conv2d", 18, 18 * 2, True),
-        ("act0", "dense", 1, 2, False),
-        ("scores", "dense", 1, 1, False),
+    assert [(e.sink, e.kind, e.line_buffer > 0) for e in written.manifest.engines] == [
+        ("conv_act0", "conv2d", True),
+        ("conv_act1", "conv2d", True),
+        ("act0", "dense", False),
+        ("scores", "dense", False),
     ]
+    assert [(t.name, t.vectors, t.beats) for t in written.manifest.taps] == TAPS
     return out
 
 
@@ -78,4 +85,4 @@ def test_weights_of_two_bits(tmp_path: Path) -> None:
     trace = golden.run(network, codes)
     assert all(len(np.unique(trace[name])) == 4 for name in ("conv_act0", "conv_act1", "act0"))
     result = simulate(design, raw_images=codes, stalls=3)
-    assert (result.images, result.mismatches, result.layers_checked) == (30, 0, 4)
+    assert (result.images, result.mismatches, result.layers_checked) == (30, 0, 5)

@@ -16,6 +16,7 @@ INTERFACE = Interface(
     classes=2,
     class_bits=8,
     score_bits=16,
+    engines=2,
     bound=10,
     cycles=12,
 )

@@ -142,7 +142,7 @@ def streams(manifest: Manifest, result: Result) -> list[dict[str, str]]:
         return []
     first = result["first_mismatch"]["layer"] if result["first_mismatch"] else None
     images = result["images"]
-    rows = [(engine.sink, engine.tap.elements) for engine in manifest.engines] if result["layers_checked"] else []
+    rows = [(tap.name, tap.elements) for tap in manifest.taps] if result["layers_checked"] else []
     rows.append(("result", 1))
 
     def differs(name: str) -> str:

@@ -1,0 +1,110 @@
+"""Which component each part of a plan becomes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..compiler.folding import Folding, Memory
+from ..compiler.ir import IntegerNetwork
+from ..compiler.parts import (
+    AddPart,
+    ConcatPart,
+    ConverterPart,
+    EnginePart,
+    FifoPart,
+    ForkPart,
+    InputPart,
+    Part,
+    PoolPart,
+    ResultPart,
+    ScoresPart,
+    WindowPart,
+)
+from .axi import InputAdapter, OutputAdapter
+from .broadcast import Broadcast
+from .buffer import StreamFifo
+from .constants import engine_params, score_params
+from .converter import FrameWidthConverter
+from .domains import score_domain
+from .engine import Engine
+from .join import StreamAdd, StreamConcat
+from .line_depths import pool_params, window_params
+from .params import ScoreParams
+from .pool import Pool
+from .scores import ScoreUnit
+from .window import SlidingWindow
+
+__all__ = ["COMPONENTS", "Component", "Design", "with_buffers"]
+
+Component: TypeAlias = (
+    InputAdapter
+    | FrameWidthConverter
+    | SlidingWindow
+    | Engine
+    | Pool
+    | StreamAdd
+    | StreamConcat
+    | Broadcast
+    | StreamFifo
+    | ScoreUnit
+    | OutputAdapter
+)
+
+_BLOCK_FIFO = 4096  # bits from which on a FIFO of 128 beats and more is worth a block RAM
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """What parts are built for.
+
+    with_scores: whether results carry scores. popcount_stages: registers inside each popcount. depths: beats of the
+    line buffers and FIFOs, by the part's name.
+    """
+
+    network: IntegerNetwork
+    folding: Folding
+    with_scores: bool
+    popcount_stages: int
+    depths: Mapping[str, int]
+
+    @property
+    def score_params(self) -> ScoreParams:
+        """Of the score unit."""
+        return score_params(score_domain(self.network), self.network.scores, self.folding.score_lanes)
+
+
+def _engine(part: EnginePart, design: Design) -> Engine:
+    return Engine(engine_params(part.stage, part.fold, design.folding.popcount, design.popcount_stages))
+
+
+def _fifo(part: FifoPart, design: Design) -> StreamFifo:
+    width, depth = part.shape.lanes * part.shape.bits, design.depths[part.name]
+    block = depth >= 128 and depth * width >= _BLOCK_FIFO
+    return StreamFifo(width, depth=depth, memory=Memory.BLOCK if block else Memory.LUT)
+
+
+def _result(part: ResultPart, design: Design) -> OutputAdapter:
+    params = design.score_params
+    return OutputAdapter(params.classes, params.score_bits if design.with_scores else None)
+
+
+COMPONENTS: Mapping[type[Part], Callable[[Any, Design], Component]] = {
+    InputPart: lambda part, _: InputAdapter(part.elements, part.bits, lanes=part.lanes),
+    ConverterPart: lambda part, _: FrameWidthConverter(
+        part.elements, part.bits, lanes_in=part.lanes_in, lanes_out=part.lanes_out
+    ),
+    WindowPart: lambda part, design: SlidingWindow(window_params(part), depth=design.depths[part.name]),
+    EnginePart: _engine,
+    PoolPart: lambda part, design: Pool(pool_params(part), depth=design.depths.get(part.name)),
+    AddPart: lambda part, _: StreamAdd(part),
+    ConcatPart: lambda part, _: StreamConcat(part),
+    ForkPart: lambda part, _: Broadcast(part.shape.lanes * part.shape.bits, consumers=part.readers),
+    FifoPart: _fifo,
+    ScoresPart: lambda _, design: ScoreUnit(design.score_params, with_scores=design.with_scores),
+    ResultPart: _result,
+}
+
+
+def with_buffers(part: Part) -> bool:
+    """Whether the depth of a buffer in the part's component depends on all the others."""
+    return isinstance(part, WindowPart | FifoPart) or (isinstance(part, PoolPart) and part.window.overlaps)
