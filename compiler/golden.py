@@ -18,11 +18,13 @@ from .ir import (
     IntegerNetwork,
     MaxPool,
     Node,
+    Recurrent,
     Requantize,
     Scores,
     SumPool,
     Threshold,
 )
+from .recurrent import RecurrentRun
 
 __all__ = ["Step", "Tensor", "Trace", "run", "step_of", "threshold"]
 
@@ -31,6 +33,7 @@ Step = Callable[..., Tensor]
 """What a node makes of a batch of each of its inputs, (B, *shape) each: (B, *its shape)."""
 
 BATCH = 1024  # samples worked on at a time: bounds the memory, not the result
+RECURRENT_BATCH = 1 << 14  # of a recurrent network, where all sequences of a batch pass together
 BATCH_ELEMENTS = 1 << 24  # of the largest array of windows, for the same reason
 
 
@@ -61,9 +64,18 @@ class Trace(Mapping[str, Tensor]):
         return len(self.tensors)
 
 
-def run(network: IntegerNetwork, codes: NDArray[np.uint8], *, keep: Collection[str] | None = None) -> Trace:
+def run(
+    network: IntegerNetwork,
+    codes: NDArray[np.uint8],
+    *,
+    last: NDArray[np.bool_] | None = None,
+    interleave: int = 1,
+    keep: Collection[str] | None = None,
+) -> Trace:
     """Run a verified network on input codes, uint8 (B, *input shape); raw samples go through `input_codes` first.
 
+    Where nodes are recurrent, samples are time steps: sample b belongs to slot b mod `interleave` and goes on from what
+    its slot's sample before it left, unless that was the last of its sequence; last: bool (B,), None: none is.
     keep: the names of the nodes whose tensors the trace holds, None for all of them (8 bytes an accumulator: name
     what you need for a whole data set). Raises UsageError for another dtype or shape, or a code out of range.
     """
@@ -72,19 +84,26 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8], *, keep: Collection[s
         raise UsageError(f"input codes must be uint8 (B, *{source.shape}), not {codes.dtype} {codes.shape}")
     if codes.size and int(codes.max()) > source.max_code:
         raise UsageError(f"input code {int(codes.max())} does not fit into {source.bits} bits")
+    if interleave < 1:
+        raise UsageError(f"interleave must be a positive whole number, not {interleave}")
+    if last is not None and (last.dtype != np.bool_ or last.shape != (len(codes),)):
+        raise UsageError(f"last must be bool ({len(codes)},), not {last.dtype} {last.shape}")
     names = [node.name for node in network.nodes if keep is None or node.name in keep]
-    steps = [(node, step_of(network, node)) for node in network.nodes[1:]]
-    last = {name: readers[-1].name for name, readers in network.readers().items() if readers}
+    recurrent = {n.name: RecurrentRun(n, interleave) for n in network.nodes if isinstance(n, Recurrent)}
+    steps = [(n, recurrent.get(n.name) or step_of(network, n)) for n in network.nodes[1:]]
+    final = {name: readers[-1].name for name, readers in network.readers().items() if readers}
     kept: dict[str, list[Tensor]] = {name: [] for name in [*names, network.scores.name]}
     batch = batch_of(network)
     for start in range(0, max(len(codes), 1), batch):  # at least once, so that an empty batch has its shapes
         alive: dict[str, Tensor] = {network.input.name: codes[start : start + batch]}
         if network.input.name in kept:
             kept[network.input.name].append(alive[network.input.name])
+        ends = None if last is None else last[start : start + batch]
         for node, step in steps:
-            tensor = step(*(alive[name] for name in node.inputs))
+            inputs = [alive[name] for name in node.inputs]
+            tensor = step(inputs[0], ends) if isinstance(step, RecurrentRun) else step(*inputs)
             for name in node.inputs:
-                if last[name] == node.name:
+                if final[name] == node.name:
                     del alive[name]
             alive[node.name] = tensor
             if node.name in kept:
@@ -95,6 +114,8 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8], *, keep: Collection[s
 
 def batch_of(network: IntegerNetwork) -> int:
     """How many samples are worked on at a time: a convolution's windows overlap and take many times its input."""
+    if any(isinstance(node, Recurrent) for node in network.nodes):
+        return RECURRENT_BATCH
     largest = 1
     for stage in network.stages():
         if isinstance(stage.dot, Conv2d):

@@ -7,7 +7,7 @@ neuron's or channel's, and every per-neuron constant goes along it. This module 
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +30,7 @@ __all__ = [
     "IntegerNetwork",
     "MaxPool",
     "Node",
+    "Recurrent",
     "Requantize",
     "Scores",
     "Stage",
@@ -187,6 +188,42 @@ class Requantize(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Recurrent(Node):
+    """Samples are time steps: codes x (D,) to the codes h (H,) of a state that is kept; `recurrent` has the kinds.
+
+    weights: (G * H, D + H), columns x then h, both on the grid of `type`; the G rows of a unit stand together.
+    thresholds: int64 (G * H, levels), descending: bool (G * H,), as of Threshold, for the rows' accumulators.
+    """
+
+    gates: ClassVar[int]
+    type: CodeType
+    weights: Weights
+    thresholds: Integers
+    descending: NDArray[np.bool_]
+
+    @property
+    def hidden(self) -> int:
+        """H."""
+        return self.type.size
+
+    @property
+    def features(self) -> int:
+        """D."""
+        return int(self.weights.codes.shape[1]) - self.hidden
+
+    @property
+    def stage(self) -> "Stage":
+        """Its engine: a dot product over [x, h], and the thresholds."""
+        rows, columns = (int(extent) for extent in self.weights.codes.shape)
+        source = replace(self.type, shape=(columns,))
+        largest = int(np.abs(self.weights.values()).sum(axis=1).max()) * max(-source.lo, source.hi)
+        dot = Dense(self.name, self.inputs, AccType((rows,), -largest, largest), self.weights)
+        levels = int(self.thresholds.shape[1])
+        codes = CodeType((rows,), levels.bit_length(), Encoding.UNSIGNED)
+        return Stage(dot, Threshold(self.name, (self.name,), codes, self.thresholds, self.descending), source)
+
+
+@dataclass(frozen=True, eq=False)
 class Scores(Node):
     """Class scores: score[c] = multiplier[c] * acc[c] + offset[c], int64; the class is the first largest score.
 
@@ -282,10 +319,12 @@ class IntegerNetwork:
         return {name: tuple(nodes) for name, nodes in found.items()}
 
     def stages(self) -> Iterator[Stage]:
-        """The dot products in topological order."""
+        """The dot products in topological order, those of recurrent nodes among them."""
         named = {node.name: node for node in self.nodes}
         readers = self.readers()
         for node in self.nodes:
+            if isinstance(node, Recurrent):
+                yield node.stage
             if not isinstance(node, Dense | Conv2d):
                 continue
             source = named[node.inputs[0]]

@@ -13,7 +13,18 @@ from ..errors import NetworkFileError
 from .packing import packed_size, unpack_codes
 from .types import AccType, CodeType, Encoding, InputTransform, Weights, bits_problem
 
-__all__ = ["MAX_COUNT", "Array", "Fields", "canonical", "integers", "mapping", "parse_json", "text_of", "texts"]
+__all__ = [
+    "MAX_COUNT",
+    "Array",
+    "Fields",
+    "canonical",
+    "integer",
+    "integers",
+    "mapping",
+    "parse_json",
+    "text_of",
+    "texts",
+]
 
 MAX_COUNT = 1 << 31  # of elements of a tensor, before anything is allocated for it
 

@@ -16,13 +16,15 @@ from .ir import (
     Input,
     MaxPool,
     Node,
+    Recurrent,
     Requantize,
     Scores,
     SumPool,
     Threshold,
 )
-from .network_fields import Array, Fields, text_of
+from .network_fields import Array, Fields, integer, mapping, text_of
 from .packing import pack_codes
+from .recurrent import Cell, Lstm, Rnn
 from .types import CodeType, Weights
 
 __all__ = ["RECORDS", "Record", "build_node", "describe", "node_tensors"]
@@ -86,7 +88,7 @@ def weight_record(weights: Weights) -> dict[str, Any]:
     return {"bits": weights.bits, "columns": columns, "encoding": str(weights.encoding), "rows": rows}
 
 
-def weight_tensor(node: Dense | Conv2d) -> dict[str, Array]:
+def weight_tensor(node: Dense | Conv2d | Recurrent) -> dict[str, Array]:
     """A weight matrix's codes, packed."""
     return {"weights": pack_codes(node.weights.codes, node.weights.bits)}
 
@@ -145,7 +147,7 @@ def build_sum_pool(fields: Fields) -> SumPool:
     return SumPool(fields.name, fields.inputs(), fields.acc_type(), fields.pair("kernel"), fields.pair("stride"))
 
 
-def threshold_tensors(node: Threshold) -> dict[str, Array]:
+def threshold_tensors(node: Threshold | Recurrent) -> dict[str, Array]:
     """The thresholds and, a bit a neuron, which of them descend."""
     return {"thresholds": narrowest(node.thresholds), "descending": pack_codes(node.descending.astype(np.uint8), 1)}
 
@@ -158,6 +160,43 @@ def build_threshold(fields: Fields) -> Threshold:
     return Threshold(
         fields.name, fields.inputs(), codes, thresholds, fields.packed("descending", rows, 1).astype(np.bool_)
     )
+
+
+def recurrent_fields(node: Recurrent) -> dict[str, Any]:
+    """The weights' record, and an LSTM's cell without its table."""
+    entry: dict[str, Any] = {"weights": weight_record(node.weights)}
+    if isinstance(node, Lstm):
+        entry["cell"] = {"bits": node.cell.bits, "point": node.cell.point, "shift": node.cell.shift}
+    return entry
+
+
+def recurrent_tensors(node: Recurrent) -> dict[str, Array]:
+    """Weights, thresholds, and an LSTM's table of tanh."""
+    table = {"tanh": narrowest(node.cell.tanh)} if isinstance(node, Lstm) else {}
+    return weight_tensor(node) | threshold_tensors(node) | table
+
+
+def build_rnn(fields: Fields) -> Rnn:
+    """A vanilla RNN."""
+    kind = fields.code_type()
+    return Rnn(fields.name, fields.inputs(), kind, fields.weights(), *recurrent_rows(fields, kind.size, kind.max_code))
+
+
+def build_lstm(fields: Fields) -> Lstm:
+    """An LSTM."""
+    kind, where = fields.code_type(), f"{fields.where}: cell"
+    entry = mapping(fields.entry.get("cell"), where)
+    shift, bits, point = (integer(entry.get(name), f"{where}: {name}") for name in ("shift", "bits", "point"))
+    if not 1 <= shift <= 7:
+        raise NetworkFileError(f"{where}: shift {shift} is not within 1..7")
+    cell = Cell(shift, bits, point, fields.tensor("tanh", (1 << shift,)))
+    rows = recurrent_rows(fields, 4 * kind.size, 1 << shift)
+    return Lstm(fields.name, fields.inputs(), kind, fields.weights(), *rows, cell)
+
+
+def recurrent_rows(fields: Fields, rows: int, levels: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Thresholds, and which rows descend."""
+    return fields.tensor("thresholds", (rows, levels)), fields.packed("descending", rows, 1).astype(np.bool_)
 
 
 def build_requantize(fields: Fields) -> Requantize:
@@ -190,6 +229,8 @@ RECORDS: Mapping[str, Record[Any]] = {
         Record(Add, lambda f: Add(f.name, f.inputs(), f.acc_type())),
         Record(Concat, lambda f: Concat(f.name, f.inputs(), f.code_type())),
         Record(Threshold, build_threshold, tensors=threshold_tensors),
+        Record(Rnn, build_rnn, recurrent_fields, recurrent_tensors),
+        Record(Lstm, build_lstm, recurrent_fields, recurrent_tensors),
         Record(Requantize, build_requantize, lambda node: {"shift": node.shift}, affine_tensors),
         Record(Scores, build_scores, tensors=affine_tensors),
     )

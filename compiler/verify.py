@@ -24,12 +24,14 @@ from .ir import (
     IntegerNetwork,
     MaxPool,
     Node,
+    Recurrent,
     Requantize,
     Scores,
     SumPool,
     Threshold,
 )
 from .names import name_problem
+from .recurrent import Lstm
 from .types import bits_problem
 from .verify_edges import EDGE_RULES
 
@@ -115,7 +117,7 @@ def readable(node: Node, source: Node) -> bool:
     """Whether the kinds of a node and one of its inputs fit."""
     codes = isinstance(source.type, CodeType)
     match node:
-        case Dense() | Conv2d() | SumPool() | Add() | Concat():
+        case Dense() | Conv2d() | SumPool() | Add() | Concat() | Recurrent():
             return codes
         case MaxPool():
             return codes == isinstance(node.type, CodeType)
@@ -130,7 +132,7 @@ def types_are_sound(network: IntegerNetwork) -> Iterator[str]:
     """Shapes of positive integers; bits that the encoding has; ranges not empty and exact in float64."""
     for node in network.nodes:
         kind = node.type
-        wanted = CodeType if isinstance(node, Input | Threshold | Requantize | Concat) else AccType
+        wanted = CodeType if isinstance(node, Input | Threshold | Requantize | Concat | Recurrent) else AccType
         if not isinstance(kind, wanted) and not (isinstance(node, MaxPool) and isinstance(kind, CodeType)):
             yield f"{node.name}: a {node.kind} node has a {wanted.__name__}, not {type(kind).__name__}"
             continue
@@ -152,7 +154,7 @@ def arrays_are_sound(network: IntegerNetwork) -> Iterator[str]:
         for name, array, dtype, dimensions in node_arrays(node):
             if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != dimensions:
                 yield f"{node.name}: {name} must be {np.dtype(dtype).name} with {dimensions} axes"
-        if isinstance(node, Dense | Conv2d):
+        if isinstance(node, Dense | Conv2d | Recurrent):
             weights = node.weights
             problem = bits_problem(weights.bits, weights.encoding)
             if problem is not None:
@@ -168,6 +170,14 @@ def node_arrays(node: Node) -> tuple[tuple[str, object, type, int], ...]:
     match node:
         case Dense() | Conv2d():
             return (("weights", node.weights.codes, np.uint8, 2),)
+        case Recurrent():
+            tanh = (("tanh", node.cell.tanh, np.int64, 1),) if isinstance(node, Lstm) else ()
+            return (
+                ("weights", node.weights.codes, np.uint8, 2),
+                ("thresholds", node.thresholds, np.int64, 2),
+                ("descending", node.descending, np.bool_, 1),
+                *tanh,
+            )
         case Threshold():
             return (("thresholds", node.thresholds, np.int64, 2), ("descending", node.descending, np.bool_, 1))
         case Scores() | Requantize():
@@ -201,7 +211,7 @@ def encodings_are_known(network: IntegerNetwork) -> Iterator[str]:
     for node in network.nodes:
         if isinstance(node.type, CodeType) and not isinstance(node.type.encoding, Encoding):
             yield f"{node.name}: encoding {node.type.encoding!r} is not an Encoding"
-        if isinstance(node, Dense | Conv2d) and not isinstance(node.weights.encoding, Encoding):
+        if isinstance(node, Dense | Conv2d | Recurrent) and not isinstance(node.weights.encoding, Encoding):
             yield f"{node.name}: weight encoding {node.weights.encoding!r} is not an Encoding"
 
 

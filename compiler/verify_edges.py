@@ -17,12 +17,14 @@ from .ir import (
     IntegerNetwork,
     MaxPool,
     Node,
+    Recurrent,
     Requantize,
     Scores,
     SumPool,
     Threshold,
 )
 from .ranges import row_ranges
+from .recurrent import Lstm
 from .types import AccType, CodeType
 
 __all__ = ["EDGE_RULES", "score_range"]
@@ -178,6 +180,38 @@ def requantizations_fit(network: IntegerNetwork) -> Iterator[str]:
             yield f"{node.name}: multiplier * acc + offset in {lo}..{hi} does not stay below 2^62"
 
 
+def recurrences_fit(network: IntegerNetwork) -> Iterator[str]:
+    """Input and state are on one grid; a row a gate, ordered thresholds in reach; the cell's numbers fit each other."""
+    for node, sources in edges(network):
+        if not isinstance(node, Recurrent):
+            continue
+        before = sources[0].type
+        if len(node.type.shape) != 1 or replace(before, shape=()) != replace(node.type, shape=()):
+            yield f"{node.name}: yields {node.type}, reads {before}; input and state have one grid"
+            continue
+        levels = node.type.max_code
+        if isinstance(node, Lstm):
+            found = list(node.cell.problems(node.type))
+            yield from (f"{node.name}: {problem}" for problem in found)
+            if found:
+                continue
+            levels = 1 << node.cell.shift
+        rows = node.gates * node.hidden
+        shapes = (node.weights.codes.shape, node.thresholds.shape, node.descending.shape)
+        if shapes != ((rows, before.size + node.hidden), (rows, levels), (rows,)):
+            wanted = f"{(rows, before.size + node.hidden)}, {(rows, levels)}, {(rows,)}"
+            yield f"{node.name}: weights, thresholds, descending of shapes {shapes}, need {wanted}"
+            continue
+        signed = np.where(node.descending[:, None], -node.thresholds, node.thresholds)
+        unordered = np.flatnonzero((np.diff(signed, axis=1) < 0).any(axis=1))
+        if unordered.size:
+            yield f"{node.name}: thresholds of row {unordered[0]} are not in order"
+        reach = row_ranges(node.weights, node.stage.input_type)
+        lo, hi = int(node.thresholds.min()), int(node.thresholds.max())
+        if lo < reach.lo.min() - 1 or hi > reach.hi.max() + 1:
+            yield f"{node.name}: thresholds {lo}..{hi} leave [{reach.lo.min()} - 1, {reach.hi.max()} + 1]"
+
+
 def scores_fit(network: IntegerNetwork) -> Iterator[str]:
     """One multiplier and offset a class; the type holds every score, and int64 holds the type."""
     for node, sources in edges(network):
@@ -210,4 +244,12 @@ def affine_range(node: Scores | Requantize, reach: tuple[int, int]) -> tuple[int
     return min(ends), max(ends)
 
 
-EDGE_RULES: tuple[Rule, ...] = (windows_fit, dots_fit, joins_fit, thresholds_fit, requantizations_fit, scores_fit)
+EDGE_RULES: tuple[Rule, ...] = (
+    windows_fit,
+    dots_fit,
+    joins_fit,
+    thresholds_fit,
+    recurrences_fit,
+    requantizations_fit,
+    scores_fit,
+)

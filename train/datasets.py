@@ -3,6 +3,8 @@
 - digits: the 1,797 real 8x8 handwritten digits, 0..16, that scikit-learn bundles. Split by index: of every ten
   samples two are test, one is validation, seven are training.
 - mnist: IDX files, gzip-packed or plain; the last 10,000 of the 60,000 training images are validation.
+- shakespeare: the 1,115,394 characters of tiny-shakespeare, one-hot, each labelled with the one behind it; the first
+  90 % are training, the next 5 % validation, the rest test, each cut into sequences of 64 characters.
 - cifar10: the binary version, data_batch_1.bin to data_batch_5.bin and test_batch.bin; the last 5,000 of the 50,000
   training images are validation. A test batch may be cut to any whole number of records; all of it is the test set.
 """
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from ..config import nearest
 from ..errors import DataError, UsageError
 from .download import fetch_mnist
+from .text import CHARACTERS, read_characters
 
 __all__ = ["DATASETS", "DatasetInfo", "Samples", "Split", "load_dataset", "read_idx"]
 
@@ -29,11 +32,15 @@ Split = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What is known of a data set without reading it: sample shape, class names, greatest raw value."""
+    """What is known of a data set without reading it: sample shape, class names, greatest raw value.
+
+    steps: samples a sequence; every split is whole sequences one behind the other. None: no sequences.
+    """
 
     shape: tuple[int, ...]
     class_names: tuple[str, ...]
     top: int
+    steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +58,13 @@ DATASETS = {
     "digits": DatasetInfo((8, 8), _TEN, 16),
     "mnist": DatasetInfo((28, 28), _TEN, 255),
     "cifar10": DatasetInfo((32, 32, 3), _CIFAR, 255),
+    "shakespeare": DatasetInfo((len(CHARACTERS),), tuple(c if c != "\n" else "newline" for c in CHARACTERS), 1, 64),
 }
-_FOLDERS = {"mnist": "mnist", "cifar10": "cifar-10-batches-bin"}  # as the public copies call them
+_FOLDERS = {
+    "mnist": "mnist",
+    "cifar10": "cifar-10-batches-bin",
+    "shakespeare": "tiny-shakespeare",
+}  # as the public copies call them
 
 
 def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = None) -> Samples:
@@ -73,6 +85,8 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
             images, labels = _digits(split)
         case "mnist":
             images, labels = _mnist(split, data_dir)
+        case "shakespeare":
+            images, labels = read_characters(_folder(name, data_dir), split, DATASETS[name].steps or 1)
         case _:
             images, labels = _cifar10(split, data_dir)
     return Samples(images, labels, DATASETS[name].class_names)

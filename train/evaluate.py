@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from .layers import QuantConv2d, QuantLinear
 from .quantizers import BinaryWeights, FloatWeights
+from .recurrent import QuantRecurrent, whole_sequences
 
 __all__ = ["accuracy", "class_scores"]
 
@@ -52,11 +53,13 @@ def accuracy(
 
 @torch.inference_mode()
 def _batches(model: nn.Module, images: Tensor) -> Tensor:
-    return torch.cat([model(part) for part in torch.split(images, _BATCH)])
+    return torch.cat([model(part) for part in torch.split(images, whole_sequences(model, _BATCH))])
 
 
 def _ensemble(model: nn.Module, images: Tensor, draws: int) -> Tensor:
-    quantizers = [m.weight_quantizer for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear)]
+    quantizers = [
+        m.weight_quantizer for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear | QuantRecurrent)
+    ]
     if not all(isinstance(q, BinaryWeights) and q.stochastic for q in quantizers) or draws < 1:
         raise UsageError("an ensemble needs at least one draw and a network whose weights are all stochastic")
     for quantizer in quantizers:
@@ -66,7 +69,7 @@ def _ensemble(model: nn.Module, images: Tensor, draws: int) -> Tensor:
 
 @contextmanager
 def _latent(model: nn.Module) -> Iterator[None]:
-    layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear)]
+    layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear | QuantRecurrent)]
     earlier = [layer.weight_quantizer for layer in layers]
     try:
         for layer in layers:

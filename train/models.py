@@ -1,12 +1,14 @@
 """A recipe's network: convolutions, if any, and a multi-layer perceptron."""
 
+import math
 from collections import OrderedDict
 
 import torch
 from torch import nn
 
 from ..errors import UsageError
-from .datasets import DATASETS
+from .activations import LinearQuant, LogQuant
+from .datasets import DATASETS, DatasetInfo
 from .layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -18,8 +20,10 @@ from .layers import (
     ScoreNorm,
     Sign,
 )
+from .qnn import LogWeights, SignedWeights, TernaryWeights
 from .quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
-from .recipe import ActivationSpec, Recipe, WeightSpec
+from .recipe import ActivationSpec, Recipe, RecurrentSpec, WeightSpec
+from .recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN
 
 __all__ = ["build_activation", "build_model", "build_weights"]
 
@@ -31,15 +35,27 @@ def build_weights(spec: WeightSpec) -> WeightQuantizer:
             return BinaryWeights(stochastic=spec.kind == "stochastic")
         case "bipolar":
             return BipolarWeights(spec.bits)
+        case "signed":
+            return SignedWeights(spec.bits)
+        case "log":
+            return LogWeights(spec.bits)
+        case "ternary":
+            return TernaryWeights()
         case "float":
             return FloatWeights()
 
 
-def build_activation(spec: ActivationSpec) -> Sign | QuantReLU:
+def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | LogQuant:
     """A new activation."""
-    if spec.kind == "relu":
-        return QuantReLU(spec.bits, spec.step)
-    return Sign(stochastic=spec.kind == "stochastic")
+    match spec.kind:
+        case "relu":
+            return QuantReLU(spec.bits, spec.step)
+        case "linear":
+            return LinearQuant(spec.bits, spec.step)
+        case "log" | "log_relu":
+            return LogQuant(spec.bits, spec.step, signed=spec.kind == "log")
+        case "sign" | "stochastic":
+            return Sign(stochastic=spec.kind == "stochastic")
 
 
 def build_model(recipe: Recipe) -> nn.Sequential:
@@ -56,6 +72,8 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     if spec.convs:
         layers |= _convolutions(recipe)
     layers["flatten"] = nn.Flatten()
+    if spec.recurrent is not None:
+        layers |= _recurrent(spec.recurrent, spec.weights, info)
     if spec.dropout_input:
         layers["drop0"] = nn.Dropout(spec.dropout_input)
     width = _width(nn.Sequential(layers), info.shape)
@@ -70,6 +88,20 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     layers[f"fc{len(spec.hidden) + 1}"] = QuantLinear(width, classes, weight=build_weights(spec.weights))
     layers["scores"] = ScoreNorm(classes, spec.norm.eps, spec.norm.momentum, score_bits=spec.norm.score_bits)
     return nn.Sequential(layers)
+
+
+def _recurrent(spec: RecurrentSpec, weights: WeightSpec, info: DatasetInfo) -> OrderedDict[str, nn.Module]:
+    """One-hot samples to learned codes on the state's grid, and the recurrent layer."""
+    sizes, weight = (spec.embed, spec.hidden), build_weights(weights)
+    layer: QuantRecurrent
+    if spec.kind == "lstm":
+        cell = CellSpec(spec.gate_bits, spec.cell_bits, spec.cell_point)
+        layer = QuantLSTM(*sizes, weight=weight, bits=spec.bits, cell=cell, steps=info.steps)
+    else:
+        layer = QuantRNN(*sizes, weight=weight, bits=spec.bits, steps=info.steps)
+    table = QuantLinear(math.prod(info.shape), spec.embed, weight=build_weights(weights))
+    nn.init.uniform_(table.weight, -1, 1)  # all codes from the beginning
+    return OrderedDict(embed=table, embed_act=QuantHardtanh(spec.bits), cell=layer)
 
 
 def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from .layers import QuantConv2d, QuantLinear
 from .recipe import OptimizerSpec
+from .recurrent import QuantRecurrent
 
 __all__ = ["build_optimizer", "clip_latent_weights", "glorot_scale", "parameter_groups", "set_learning_rate"]
 
@@ -31,7 +32,10 @@ def parameter_groups(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, An
     groups: list[dict[str, Any]] = []
     taken: set[int] = set()
     for module in model.modules():
-        if isinstance(module, QuantConv2d | QuantLinear) and module.weight_quantizer.latent_bound is not None:
+        if (
+            isinstance(module, QuantConv2d | QuantLinear | QuantRecurrent)
+            and module.weight_quantizer.latent_bound is not None
+        ):
             scale = glorot_scale(*module.fans) if spec.lr_scale == "glorot" else 1.0
             groups.append({"params": [module.weight], "lr_scale": scale if spec.kind == "adam" else scale * scale})
             taken.add(id(module.weight))
@@ -51,7 +55,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 def clip_latent_weights(model: nn.Module) -> None:
     """Clip the latent weights of every quantized layer in place to its quantizer's [-latent_bound, latent_bound]."""
     for module in model.modules():
-        if isinstance(module, QuantConv2d | QuantLinear) and module.weight_quantizer.latent_bound is not None:
+        if (
+            isinstance(module, QuantConv2d | QuantLinear | QuantRecurrent)
+            and module.weight_quantizer.latent_bound is not None
+        ):
             bound = module.weight_quantizer.latent_bound
             module.weight.clamp_(-bound, bound)
 

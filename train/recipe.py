@@ -25,6 +25,7 @@ __all__ = [
     "NormSpec",
     "OptimizerSpec",
     "Recipe",
+    "RecurrentSpec",
     "WeightSpec",
     "list_recipes",
     "load_recipe",
@@ -71,30 +72,34 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class WeightSpec:
-    """Weights: binary (deterministic), stochastic (BinaryConnect), bipolar (n bits) or float (no integer form)."""
+    """Weights: binary (deterministic), stochastic (BinaryConnect), ternary, float (no integer form), or of n bits:
+    bipolar (odd integers), signed (with a zero), log (powers of two)."""
 
-    kind: Literal["binary", "stochastic", "bipolar", "float"] = "binary"
+    kind: Literal["binary", "stochastic", "bipolar", "signed", "log", "ternary", "float"] = "binary"
     bits: int = 1
 
     def __post_init__(self) -> None:
         _code_bits(self.bits)
-        if self.bits != 1 and self.kind != "bipolar":
-            raise UsageError(f"bits {self.bits} needs kind: bipolar; {self.kind} weights have none to choose")
+        if self.bits != 1 and self.kind not in ("bipolar", "signed", "log"):
+            raise UsageError(
+                f"bits {self.bits} needs kind: bipolar, signed or log; {self.kind} weights have none to choose"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class ActivationSpec:
-    """Activations: sign, stochastic sign, or a ReLU with `bits`-bit unsigned codes in steps of `step`."""
+    """Activations: sign, stochastic sign, or codes of `bits` bits in steps of `step`: a ReLU, linear with a sign, the
+    nearest power of two with a sign (log) or as a ReLU (log_relu)."""
 
-    kind: Literal["sign", "stochastic", "relu"] = "sign"
+    kind: Literal["sign", "stochastic", "relu", "linear", "log", "log_relu"] = "sign"
     bits: int = 1
     step: float = 1.0
 
     def __post_init__(self) -> None:
         _code_bits(self.bits)
         _positive(step=self.step)
-        if self.bits != 1 and self.kind != "relu":
-            raise UsageError(f"bits {self.bits} needs kind: relu; a {self.kind} activation has one bit")
+        if self.bits != 1 and self.kind in ("sign", "stochastic"):
+            raise UsageError(f"bits {self.bits} needs kind: relu, linear, log or log_relu; a {self.kind} has one bit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +141,33 @@ class ConvSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RecurrentSpec:
+    """A table of `embed` learned codes for each one-hot sample, and a recurrent layer of `hidden` units behind it.
+
+    bits: of the codes and of the state. gate_bits, cell_bits, cell_point: an LSTM's, see `recurrent.CellSpec`.
+    """
+
+    kind: Literal["rnn", "lstm"]
+    embed: int
+    hidden: int
+    bits: int = 4
+    gate_bits: int = 4
+    cell_bits: int = 10
+    cell_point: int = 6
+
+    def __post_init__(self) -> None:
+        _positive(embed=self.embed, hidden=self.hidden)
+        _code_bits(self.bits)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Convolutions, if any, then a multi-layer perceptron: widths of the hidden layers, and what stands in them."""
+    """Convolutions or a recurrent layer, if any, then a multi-layer perceptron: widths of the hidden layers, and what
+    stands in them."""
 
     hidden: tuple[int, ...]
     convs: tuple[ConvSpec, ...] = ()
+    recurrent: RecurrentSpec | None = None
     weights: WeightSpec = field(default_factory=WeightSpec)
     activation: ActivationSpec = field(default_factory=ActivationSpec)
     norm: NormSpec = field(default_factory=NormSpec)
@@ -244,6 +271,13 @@ class Recipe:
             near = nearest(self.dataset, DATASETS)
             known = ", ".join(DATASETS)
             raise UsageError(f"dataset: unknown data set {self.dataset!r}; did you mean {near!r}? (known: {known})")
+        steps = DATASETS[self.dataset].steps
+        if (self.model.recurrent is None) != (steps is None):
+            raise UsageError(
+                f"{self.dataset} is {'sequences' if steps else 'no sequences'}; model.recurrent goes with them"
+            )
+        if steps and self.batch % steps:
+            raise UsageError(f"batch must be whole sequences, a multiple of {steps}, not {self.batch}")
         if self.augment is not None and len(DATASETS[self.dataset].shape) != 2:
             raise UsageError(f"augment distorts grey images (H, W); {self.dataset} has {DATASETS[self.dataset].shape}")
 

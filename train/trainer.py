@@ -32,7 +32,7 @@ from .checkpoint import (
     restore_random,
     save_tensors,
 )
-from .datasets import load_dataset
+from .datasets import DATASETS, load_dataset
 from .evaluate import accuracy
 from .layers import QuantConv2d, QuantLinear
 from .losses import build_loss
@@ -41,6 +41,7 @@ from .models import build_model
 from .optim import build_optimizer, set_learning_rate
 from .progress import Progress
 from .recipe import Recipe, load_recipe, with_overrides
+from .recurrent import QuantRecurrent
 from .runs import AboutBest, AboutCheckpoint, RunFolder, read_summary
 
 __all__ = ["TrainResult", "train_recipe"]
@@ -191,7 +192,7 @@ def _epoch(
     """Train one epoch; mean loss, accuracy over the samples seen, last learning rate. A partial batch is left out."""
     model, optimizer = state.model.train(), state.optimizer
     loss_function = build_loss(recipe.loss, recipe.label_smoothing)
-    order = torch.randperm(len(data.labels)).to(state.device)  # drawn on the CPU: the same order on every device
+    order = _order(len(data.labels), DATASETS[recipe.dataset].steps or 1).to(state.device)
     total = torch.zeros((), dtype=torch.float64, device=state.device)
     hits = torch.zeros((), dtype=torch.int64, device=state.device)
     lr = recipe.optimizer.lr
@@ -213,6 +214,15 @@ def _epoch(
         if progress:
             progress.step(epoch, step + 1)
     return float(total) / steps, int(hits) / (steps * recipe.batch), lr
+
+
+def _order(samples: int, steps: int) -> Tensor:
+    """A random order of the samples, sequences of `steps` samples in one piece.
+
+    Drawn on the CPU: the same on every device.
+    """
+    sequences = torch.randperm(samples // steps)
+    return (sequences[:, None] * steps + torch.arange(steps)).flatten()
 
 
 def _save(recipe: Recipe, state: _State, folder: RunFolder) -> None:
@@ -293,8 +303,8 @@ def _finished(folder: RunFolder) -> TrainResult:
 
 def _weight_codes(model: nn.Module) -> list[Tensor]:
     """The codes of every quantized layer."""
-    layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear)]
-    return [m.weight_quantizer.codes(m.weight) for m in layers if m.weight_quantizer.encoding == "bipolar"]
+    layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear | QuantRecurrent)]
+    return [m.weight_quantizer.codes(m.weight) for m in layers if m.weight_quantizer.encoding != "float"]
 
 
 def _changed(earlier: list[Tensor], now: list[Tensor]) -> float:
