@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from amaranth.back import verilog
-
 from ..boards.loader import Board
 from ..compiler.cycles import stage_bounds
 from ..compiler.folding import Folding, Popcount, save_folding
@@ -28,6 +26,7 @@ from .manifest import (
     load_manifest,
     manifest_text,
 )
+from .verilog_text import to_verilog
 
 __all__ = ["TOP", "Design", "load_design", "write_design"]
 
@@ -82,7 +81,7 @@ def write_design(
     cannot be built.
     """
     accelerator = Accelerator(network, folding, results=results, popcount_stages=popcount_stages)
-    text = verilog.convert(accelerator, name=TOP, emit_src=False, strip_internal_attrs=True)
+    text, _ = to_verilog(accelerator, TOP)
     with atomic_directory(out) as folder:
         atomic_write(folder / "rtl" / f"{TOP}.v", text)
         for part in OWN_PARTS[folding.popcount]:
