@@ -1,8 +1,8 @@
 """What a folding takes of a device, estimated: look-up tables and block RAMs of engines, converters and line buffers.
 
 Good for choosing between foldings; synthesis measures. Costs of LUTs are whole tenths of a LUT, so that sums are exact.
-Functions of PE and SIMD take arrays and give arrays: a search prices all folds of a layer at once. Ports, score unit
-and pools are not counted: they hardly depend on the folding.
+Functions of PE, SIMD and planes in time (turns) take arrays and give arrays: a search prices all folds of a layer at
+once. Ports, score unit and pools are not counted: they hardly depend on the folding.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boards.loader import Board, Family
+from .counts import popcount_bits
 from .folding import Folding, Memory
 from .ir import Conv2d, IntegerNetwork, Stage, Threshold
+from .planes import DotForm
 
 __all__ = ["WORD_BITS_MOST", "Area", "Device", "Joint", "joints", "layer_areas", "price_folds"]
 
@@ -146,19 +148,19 @@ def joints(stages: Sequence[Stage]) -> tuple[Joint, ...]:
 
 
 def price_folds(
-    stage: Stage, pe: Integers, simd: Integers, memory: Memory, device: Device, *, first: bool
+    stage: Stage, pe: Integers, simd: Integers, turns: Integers, memory: Memory, device: Device, *, first: bool
 ) -> tuple[Integers, Integers]:
     """Tenths of a LUT and block RAMs of an engine, its memories and its line buffer, for many folds (F,).
 
     first: the engine reads the input port, whose beats are whole pixels where SIMD does not divide a pixel.
     """
-    tenths, blocks = _engine(stage, pe, simd, device), np.zeros_like(pe)
+    tenths, blocks = _engine(stage, pe, simd, turns, device), np.zeros_like(pe)
     if first and len(stage.input_type.shape) == 3 and _as_map(stage):
         pixel = np.int64(stage.input_type.shape[-1])
         tenths = tenths + np.where(pixel % simd == 0, 0, _converter(pixel, simd, stage.input_type.bits))
     if device.luts is None:
         return tenths, blocks
-    for shape in _read_only(stage, pe, simd):
+    for shape in _read_only(stage, pe, simd, turns):
         in_blocks, in_luts = device.in_blocks(shape), device.in_luts(shape)
         cheaper = in_blocks * device.block_price < in_luts if device.blocks else np.zeros_like(pe, dtype=np.bool_)
         block = cheaper if memory is Memory.AUTO else np.full_like(cheaper, memory is Memory.BLOCK)
@@ -177,12 +179,12 @@ def layer_areas(network: IntegerNetwork, folding: Folding, device: Device) -> di
     between = (None, *joints(stages))
     for index, (stage, joint) in enumerate(zip(stages, between, strict=True)):
         fold = folding.layers[stage.dot.name]
-        pe, simd = np.array([fold.pe], dtype=np.int64), np.array([fold.simd], dtype=np.int64)
-        tenths, blocks = price_folds(stage, pe, simd, fold.memory, device, first=index == 0)
+        pe, simd, turns = (np.array([value], dtype=np.int64) for value in (fold.pe, fold.simd, fold.planes_in_time))
+        tenths, blocks = price_folds(stage, pe, simd, turns, fold.memory, device, first=index == 0)
         if joint is not None:
             sent = folding.layers[stages[index - 1].dot.name].pe
             tenths = tenths + joint.tenths(np.array([sent], dtype=np.int64), fold.simd)
-        shapes = (*_read_only(stage, pe, simd), *_line_buffer(stage, simd))
+        shapes = (*_read_only(stage, pe, simd, turns), *_line_buffer(stage, simd))
         areas[stage.dot.name] = Area(int(tenths[0]), int(blocks[0]), sum(int((w * d)[0]) for w, d in shapes))
     return areas
 
@@ -194,22 +196,32 @@ def _converter(sent: Integers | np.int64, taken: Integers | np.int64, bits: int)
     return np.asarray(np.where(sent == taken, 0, 10 * bits * length), dtype=np.int64)
 
 
-def _engine(stage: Stage, pe: Integers, simd: Integers, device: Device) -> Integers:
-    """XNOR and popcount; an adder and the comparators of each row; the input banks."""
-    weights, bits = stage.dot.weights, stage.input_type.bits
-    gates = pe * simd * (weights.bits * bits * device.tenths_per_bit)
+def _engine(stage: Stage, pe: Integers, simd: Integers, turns: Integers, device: Device) -> Integers:
+    """Gates and popcount, with shifters where weights shift; an adder and the comparators of each row; the input banks,
+    decoders of activations and multiplexers of their planes."""
+    form, bits = DotForm.of(stage.dot.weights, stage.input_type), stage.input_type.bits
+    at_once = form.activation_planes // turns
+    gates = pe * simd * (len(form.planes) * at_once * device.tenths_per_bit)
+    if form.shift_bits:  # a LUT of six inputs is a multiplexer of four
+        gates = gates + pe * simd * (10 * form.activation_planes * _multiplexer_luts(1 << form.shift_bits, device))
+    shared = 10 * simd * (at_once * _multiplexer_luts(turns, device) + (form.level_bits if form.decodes else 0))
     thresholds = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
-    comparators = -(-thresholds // _synapse_folds(stage, simd)) if thresholds > 1 else 0
-    return gates + 10 * pe * _count_bits(stage) * (1 + comparators) + 20 * simd * bits
+    comparators = -(-thresholds // (_synapse_folds(stage, simd) * turns)) if thresholds > 1 else 0
+    return gates + shared + 10 * pe * _count_bits(stage) * (1 + comparators) + 20 * simd * bits
 
 
-def _read_only(stage: Stage, pe: Integers, simd: Integers) -> list[Shape]:
+def _multiplexer_luts(inputs: Integers | int, device: Device) -> Integers:
+    return np.asarray(-(-(inputs - 1) // 3) if device.lut_inputs == 6 else inputs - 1)
+
+
+def _read_only(stage: Stage, pe: Integers, simd: Integers, turns: Integers) -> list[Shape]:
     """Width and depth of the memories of weights and thresholds."""
     nf, sf = _neuron_folds(stage, pe), _synapse_folds(stage, simd)
-    shapes: list[Shape] = [(pe * simd * stage.dot.weights.bits, nf * sf)]
+    word_bits = DotForm.of(stage.dot.weights, stage.input_type).word_bits
+    shapes: list[Shape] = [(pe * simd * word_bits, nf * sf)]
     if isinstance(stage.sink, Threshold):
         thresholds, bits = stage.sink.type.max_code, _count_bits(stage)
-        at_once = -(-thresholds // sf)
+        at_once = -(-thresholds // (sf * turns))
         shapes.append((pe * at_once * (bits + (thresholds == 1)), nf * -(-thresholds // at_once)))
     return shapes
 
@@ -225,8 +237,7 @@ def _line_buffer(stage: Stage, simd: Integers) -> list[Shape]:
 
 
 def _count_bits(stage: Stage) -> int:
-    weights = stage.dot.weights
-    return int(weights.codes.shape[1] * weights.type.max_code * stage.input_type.max_code).bit_length()
+    return popcount_bits(stage.dot.weights, stage.input_type)
 
 
 def _neuron_folds(stage: Stage, pe: Integers) -> Integers:

@@ -17,7 +17,9 @@ from .ir import (
     Stage,
     SumPool,
     Threshold,
+    Weights,
 )
+from .planes import DotForm
 
 __all__ = ["LayerCounts", "count_layers", "node_operations", "total_counts"]
 
@@ -27,13 +29,14 @@ class LayerCounts:
     """One engine's work a frame. Padding is work too where a fold does not divide, hence the folding's numbers.
 
     positions: how many vectors a frame pass the matrix, 1 of a dense layer, H' * W' of a convolution; everything but
-    the stored bits grows with it. macs: multiply-adds, positions * N * K. operations: 2 * macs, the field's way to
-    count. binary_operations: 2 * macs for each pair of a weight plane and an activation plane, the XNORs and the bits
-    counted.
+    the stored bits grows with it. planes_in_time: the folding's. macs: multiply-adds, positions * N * K. operations:
+    2 * macs, the field's way to count. binary_operations: 2 * macs for each pair of a weight plane and an activation
+    plane, the gates and the bits counted.
     acc_bits: width of the popcount accumulator. thresholds: comparisons. weight_bits, threshold_bits: stored, the
     constants of a Requantize included.
     weight_reads, threshold_reads, activation_reads, activation_writes: bits a frame, the input buffer being read
-    once for each neuron fold. activation_writes: the vectors that the engine takes, a convolution's windows.
+    once for each neuron fold and plane in time. activation_writes: the vectors that the engine takes, a convolution's
+    windows.
     additions, multiplications: of whole numbers, by sums, sum pools and requantizations.
 
     What stands between dot products is counted with the one before it, along first inputs; what has none before it,
@@ -44,6 +47,7 @@ class LayerCounts:
     rows: int
     columns: int
     positions: int
+    planes_in_time: int
     macs: int
     operations: int
     binary_operations: int
@@ -111,21 +115,21 @@ def total_counts(layers: tuple[LayerCounts, ...]) -> dict[str, int]:
     return {name: sum(getattr(layer, name) for layer in layers) for name in summed}
 
 
-def popcount_bits(columns: int, weight_bits: int, activation: CodeType) -> int:
-    """Bits of the largest popcount sum of that many columns."""
-    weight_max = (1 << weight_bits) - 1
-    return (columns * weight_max * activation.max_code).bit_length()
+def popcount_bits(weights: Weights, source: CodeType) -> int:
+    """Bits of the largest popcount sum."""
+    return int(weights.codes.shape[1] * DotForm.of(weights, source).column_max).bit_length()
 
 
 def _count(network: IntegerNetwork, stage: Stage, folding: Folding, behind: list[Node]) -> LayerCounts:
     weights, source = stage.dot.weights, stage.input_type
     rows, columns = map(int, weights.codes.shape)
     fold = folding.layers[stage.dot.name]
-    nf, sf = fold.neuron_folds(rows), fold.synapse_folds(columns, stage.segments)
+    nf, sf, passes = fold.neuron_folds(rows), fold.synapse_folds(columns, stage.segments), fold.passes(rows)
+    form = DotForm.of(weights, source)
     positions = stage.vectors
     matrix = rows * columns
     macs = positions * matrix
-    acc_bits = popcount_bits(columns, weights.bits, source)
+    acc_bits = popcount_bits(weights, source)
     thresholds = threshold_bits = threshold_reads = additions = multiplications = 0
     for node in behind:
         match node:
@@ -150,16 +154,17 @@ def _count(network: IntegerNetwork, stage: Stage, folding: Folding, behind: list
         rows=rows,
         columns=columns,
         positions=positions,
+        planes_in_time=fold.planes_in_time,
         macs=macs,
         operations=2 * macs,
-        binary_operations=2 * macs * weights.bits * source.bits,
+        binary_operations=2 * macs * form.pairs,
         acc_bits=acc_bits,
         thresholds=thresholds,
         weight_bits=matrix * weights.bits,
         threshold_bits=threshold_bits,
-        weight_reads=positions * nf * fold.pe * sf * fold.simd * weights.bits,
+        weight_reads=positions * passes * fold.pe * sf * fold.simd * weights.bits,
         threshold_reads=threshold_reads,
-        activation_reads=positions * nf * sf * fold.simd * source.bits,
+        activation_reads=positions * passes * sf * fold.simd * source.bits,
         activation_writes=positions * columns * source.bits,
         additions=additions,
         multiplications=multiplications,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from .counts import LayerCounts, count_layers
 from .folding import Folding
 from .ir import IntegerNetwork, Scores, Stage
+from .planes import DotForm
 
 __all__ = ["Assumption", "DesignEnergy", "EnergyModel", "EnergyReport", "energy"]
 
@@ -142,8 +143,8 @@ def _design(name: str, parts: _Parts, ours: _Parts) -> DesignEnergy:
 
 def _xnor(layer: LayerCounts, stage: Stage, folding: Folding, model: EnergyModel) -> _Parts:
     """XNOR and count every bit pair (padding included), accumulate once a plane pair and beat, compare or score."""
-    planes = stage.dot.weights.bits * stage.input_type.bits
-    columns_handled = layer.weight_reads // stage.dot.weights.bits
+    planes = DotForm.of(stage.dot.weights, stage.input_type).pairs
+    columns_handled = layer.weight_reads // layer.planes_in_time // stage.dot.weights.bits
     bit_pairs = columns_handled * planes
     simd = folding.layers[layer.name].simd
     accumulations = columns_handled // simd * planes
@@ -171,13 +172,14 @@ def _mac(layer: LayerCounts, stage: Stage, bits: int, multiply_pj: float, add_pj
     weight_scale, activation_scale = bits / stage.dot.weights.bits, bits / stage.input_type.bits
     buffer = layer.activation_writes / layer.positions * activation_scale
     bias_bits = 32 * layer.rows
+    weight_reads, activation_reads = (r / layer.planes_in_time for r in (layer.weight_reads, layer.activation_reads))
     return _Parts(
-        layer.weight_reads // stage.dot.weights.bits * (multiply_pj + add_pj)
+        weight_reads / stage.dot.weights.bits * (multiply_pj + add_pj)
         + layer.positions * layer.rows * add_pj
         + _sums(layer, model),
-        model.read_pj(layer.weight_reads * weight_scale, layer.weight_bits * weight_scale)
+        model.read_pj(weight_reads * weight_scale, layer.weight_bits * weight_scale)
         + model.read_pj(layer.positions * bias_bits, bias_bits),
-        model.read_pj(layer.activation_reads * activation_scale, buffer)
+        model.read_pj(activation_reads * activation_scale, buffer)
         + model.read_pj(layer.activation_writes * activation_scale, buffer),
     )
 

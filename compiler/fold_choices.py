@@ -1,4 +1,4 @@
-"""The folds that a search chooses from: every PE x SIMD x kind of memory of a layer, priced."""
+"""The folds that a search chooses from: every PE x SIMD x planes in time x kind of memory of a layer, priced."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from ..errors import HardwareError
 from .area import WORD_BITS_MOST, Device, Joint, price_folds
+from .folding import LayerFold
 from .ir import Conv2d, IntegerNetwork, MaxPool, Stage
+from .planes import DotForm
 
 __all__ = ["NEVER", "Folds", "all_folds", "undominated"]
 
@@ -20,11 +22,14 @@ NEVER = 1 << 50
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Folds of one layer, sorted by PE, as arrays (F,); memory: the index of a kind. cycles: of the slowest of engine,
-    window and pools behind the engine."""
+    """Folds of one layer, sorted by PE, as arrays (F,); turns: planes in time; memory: the index of a kind.
+
+    cycles: of the slowest of engine, window and pools behind the engine.
+    """
 
     pe: Integers
     simd: Integers
+    turns: Integers
     memory: Integers
     tenths: Integers
     blocks: Integers
@@ -49,17 +54,26 @@ def all_folds(
     """Every fold of a layer that can be generated, PE up to its rows, SIMD up to its columns or channels."""
     rows, columns = stage.dot.weights.codes.shape
     segment = columns // stage.segments
-    widest = [min(segment, WORD_BITS_MOST // (pe * stage.dot.weights.bits)) for pe in range(1, rows + 1)]
+    form = DotForm.of(stage.dot.weights, stage.input_type)
+    widest = [min(segment, WORD_BITS_MOST // (pe * form.word_bits)) for pe in range(1, rows + 1)]
     pe = np.repeat(np.arange(1, rows + 1), widest)
     simd = np.concatenate([np.arange(1, most + 1) for most in widest])
+    in_time = np.array(
+        [
+            n
+            for n in range(1, form.activation_planes + 1)
+            if LayerFold(1, 1, planes_in_time=n).planes_problem(form) is None
+        ]
+    )
+    pe, simd, turns = (np.repeat(pe, len(in_time)), np.repeat(simd, len(in_time)), np.tile(in_time, len(pe)))
     if not len(pe):
         raise HardwareError(f"layer {stage.dot.name!r}: weights of {stage.dot.weights.bits} bits are too wide")
-    cycles = _cycles(network, stage, behind, pe, simd, first=first)
-    priced = [price_folds(stage, pe, simd, memory, device, first=first) for memory in device.memories]
+    cycles = _cycles(network, stage, behind, pe, simd, turns, first=first)
+    priced = [price_folds(stage, pe, simd, turns, memory, device, first=first) for memory in device.memories]
     kinds = len(priced)
     tenths, blocks = (np.stack(amounts, axis=1).ravel() for amounts in zip(*priced, strict=True))
-    pe, simd, cycles = np.repeat(pe, kinds), np.repeat(simd, kinds), np.repeat(cycles, kinds)
-    return Folds(pe, simd, np.arange(len(pe)) % kinds, tenths, blocks, cycles)
+    pe, simd, turns, cycles = (np.repeat(values, kinds) for values in (pe, simd, turns, cycles))
+    return Folds(pe, simd, turns, np.arange(len(pe)) % kinds, tenths, blocks, cycles)
 
 
 def undominated(folds: Folds, before: Joint | None, behind: Joint | None) -> Folds:
@@ -92,13 +106,14 @@ def _cycles(
     behind: Sequence[MaxPool],
     pe: Integers,
     simd: Integers,
+    turns: Integers,
     *,
     first: bool,
 ) -> Integers:
     """Cycles a frame of what a fold decides alone: engine, window, pools behind (and those in front of the first)."""
     rows, columns = stage.dot.weights.type.shape
     segment = columns // stage.segments
-    cycles = stage.vectors * -(-rows // pe) * stage.segments * -(-segment // simd)
+    cycles = stage.vectors * -(-rows // pe) * turns * stage.segments * -(-segment // simd)
     if isinstance(stage.dot, Conv2d):
         height, width, _ = stage.dot.window(stage.input_type).input
         cycles = np.maximum(cycles, height * width * -(-segment // simd))

@@ -1,4 +1,4 @@
-"""The exact search for the cheapest folding: every PE x SIMD x kind of memory of every layer, within two budgets.
+"""The exact search for the cheapest folding: every PE x SIMD x planes in time x kind of memory, within two budgets.
 
 Layers form a chain: a fold costs LUTs and block RAMs for itself, and a converter where its SIMD is not the PE of the
 layer before. With a price on block RAMs that is a shortest path, found by dynamic programming over the beats between
@@ -277,7 +277,8 @@ class FoldSearch:
     def _named(self, folds: Sequence[Folds], path: Sequence[int]) -> tuple[LayerFold, ...]:
         kinds = self._device.memories
         return tuple(
-            LayerFold(int(f.pe[i]), int(f.simd[i]), kinds[int(f.memory[i])]) for f, i in zip(folds, path, strict=True)
+            LayerFold(int(f.pe[i]), int(f.simd[i]), kinds[int(f.memory[i])], int(f.turns[i]))
+            for f, i in zip(folds, path, strict=True)
         )
 
     def _senders(self, index: int) -> int:

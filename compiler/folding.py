@@ -14,8 +14,6 @@ from .ir import (
     CodeType,
     Concat,
     Conv2d,
-    Dense,
-    Encoding,
     IntegerNetwork,
     MaxPool,
     Node,
@@ -174,6 +172,10 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
         problem = fold.groups_problem(rows, columns // segments * groups, groups)
         if problem is not None:
             raise UsageError(f"layer {name!r}: {problem}")
+    for stage in network.stages():
+        problem = folding.layers[stage.dot.name].planes_problem(DotForm.of(stage.dot.weights, stage.input_type))
+        if problem is not None:
+            raise UsageError(f"layer {stage.dot.name!r}: {problem}")
     classes = len(network.class_names)
     if folding.score_lanes >= 2 * classes:
         raise UsageError(f"score_lanes {folding.score_lanes} is too large for {classes} classes; use at most {classes}")
@@ -193,16 +195,11 @@ def _unbuilt(network: IntegerNetwork, node: Node) -> Iterator[str]:
     """What keeps a node from being built."""
     sources = [network.node(name).type for name in node.inputs]
     match node:
-        case Dense() | Conv2d():
-            if node.weights.encoding is not Encoding.BIPOLAR:
-                yield f"{node.weights.encoding} weights"
-            if isinstance(node, Conv2d) and node.groups > 1:
-                yield f"{node.groups} groups"
+        case Conv2d() if node.groups > 1:
+            yield f"{node.groups} groups"
         case MaxPool() if isinstance(node.type, AccType):
             yield "a pool of accumulators"
         case Threshold() if isinstance(sources[0], CodeType):
             yield "thresholds of codes"
         case Add() | Concat() | SumPool() | Requantize():
             yield f"a node of kind {node.kind}"
-    if isinstance(node.type, CodeType) and node.type.encoding not in (Encoding.BIPOLAR, Encoding.UNSIGNED):
-        yield f"{node.type.encoding} codes"

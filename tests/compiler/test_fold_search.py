@@ -16,6 +16,7 @@ from xnorflow.compiler.fold_choices import NEVER, undominated
 from xnorflow.compiler.fold_search import Budget, FoldSearch, _Step
 from xnorflow.compiler.folding import Folding, LayerFold, check_folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
+from xnorflow.compiler.planes import DotForm
 
 HIDDEN = st.sampled_from([(1, Encoding.BIPOLAR), (2, Encoding.UNSIGNED)])
 
@@ -55,7 +56,9 @@ def every_folding(network: IntegerNetwork, device: Device) -> list[tuple[LayerFo
     choices = []
     for stage in network.stages():
         rows, columns = stage.dot.weights.codes.shape
-        sizes = product(range(1, rows + 1), range(1, columns // stage.segments + 1), device.memories)
+        planes = DotForm.of(stage.dot.weights, stage.input_type).activation_planes
+        turns = [n for n in range(1, planes + 1) if planes % n == 0]
+        sizes = product(range(1, rows + 1), range(1, columns // stage.segments + 1), device.memories, turns)
         choices.append([LayerFold(*size) for size in sizes])
     return list(product(*choices))
 

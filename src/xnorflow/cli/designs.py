@@ -53,7 +53,7 @@ def print_generated(generated: "Generated") -> None:
 
     table = fold_table(generated.network, generated.folding)
     print_table(
-        ("layer", "PE", "SIMD", "NF", "SF", "cycles", "busy", "padding", ""),
+        ("layer", "PE", "SIMD", "NF", "SF", "turns", "cycles", "busy", "padding", ""),
         [
             (
                 row.layer,
@@ -61,6 +61,7 @@ def print_generated(generated: "Generated") -> None:
                 row.simd,
                 row.neuron_folds,
                 row.synapse_folds,
+                row.planes_in_time,
                 row.cycles,
                 f"{row.share:.0%}",
                 f"{row.waste:.1%}",

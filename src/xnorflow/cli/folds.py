@@ -38,6 +38,7 @@ def fold(
         "SIMD",
         "NF",
         "SF",
+        "turns",
         "cycles",
         "busy",
         "padding",
@@ -48,7 +49,8 @@ def fold(
     )
     rows: list[tuple[object, ...]] = [
         (
-            *(layer.layer, layer.memory, layer.pe, layer.simd, layer.neuron_folds, layer.synapse_folds),
+            *(layer.layer, layer.memory, layer.pe, layer.simd),
+            *(layer.neuron_folds, layer.synapse_folds, layer.planes_in_time),
             *(f"{layer.cycles:,}", f"{layer.share:.0%}", f"{layer.waste:.1%}"),
             *(f"{layer.luts:,}", f"{layer.memory_kbit:,.1f}", f"{layer.block_kbit:,}"),
             "slowest" if layer.bottleneck else "",
@@ -56,7 +58,7 @@ def fold(
         for layer in folded.layers
     ]
     total = (f"{folded.luts:,}", f"{folded.memory_kbit:,.1f}", f"{folded.block_kbit:,}")
-    print_table(columns, [*rows, ("total", *[""] * 5, f"{folded.cycles:,}", "", "", *total, "")], left=2)
+    print_table(columns, [*rows, ("total", *[""] * 6, f"{folded.cycles:,}", "", "", *total, "")], left=2)
     for warning in folded.warnings:
         log(f"warning: {warning}")
     room = "no limits"

@@ -28,6 +28,7 @@ class FoldedLayer:
     memory: Memory
     neuron_folds: int
     synapse_folds: int
+    planes_in_time: int
     cycles: int
     share: float
     waste: float
@@ -101,6 +102,7 @@ def fold(
                 memory=folding.layers[row.layer].memory,
                 neuron_folds=row.neuron_folds,
                 synapse_folds=row.synapse_folds,
+                planes_in_time=row.planes_in_time,
                 cycles=row.cycles,
                 share=row.share,
                 waste=row.waste,
