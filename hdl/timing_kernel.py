@@ -260,12 +260,12 @@ def advance(
         paused = pauses[cycle * ports : (cycle + 1) * ports]
         _offer(kinds, params, tables, table_at, in_at, ins, out_at, outs, state, valid)
         _answer(kinds, params, tables, table_at, in_at, ins, out_at, outs, state, valid, ready, paused)
+        for k in range(len(levels)):
+            most[k] = max(most[k], state[levels[k]])
         _clock(
             kinds, params, tables, table_at, in_at, ins, out_at, outs, state, valid, ready, paused,
             ring, ring_at, log, log_at, counts, now + cycle,
         )  # fmt: skip
-        for k in range(len(levels)):
-            most[k] = max(most[k], state[levels[k]])
         done = True
         for port in range(first_sink, ports):
             done &= log_at[port] + counts[port] >= log_at[port + 1]
