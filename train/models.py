@@ -1,4 +1,4 @@
-"""A recipe's network: convolutions, if any, and a multi-layer perceptron."""
+"""A recipe's network: what stands in front, if anything, and a multi-layer perceptron."""
 
 import math
 from collections import OrderedDict
@@ -24,6 +24,7 @@ from .qnn import LogWeights, SignedWeights, TernaryWeights
 from .quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
 from .recipe import ActivationSpec, Recipe, RecurrentSpec, WeightSpec
 from .recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN
+from .residual import residual_layers
 
 __all__ = ["build_activation", "build_model", "build_weights"]
 
@@ -61,9 +62,10 @@ def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | L
 def build_model(recipe: Recipe) -> nn.Sequential:
     """Raw samples (B, *shape) -> scores (B, C), freshly initialised from torch's generator.
 
-    quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] flatten, [drop0], then per
-    hidden layer i: fc_i, norm_i, act_i, [drop_i], then fc and scores. The names are those that the exported network
-    and the Verilog show. UsageError where the convolutions leave nothing of the map.
+    quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] or [channels and what
+    `residual.residual_layers` lists,] or [embed, embed_act, cell,] flatten, [drop0], then per hidden layer i: fc_i,
+    norm_i, act_i, [drop_i], then fc and scores. The names are those that the exported network and the Verilog show.
+    UsageError where the convolutions leave nothing of the map.
     """
     info, spec = DATASETS[recipe.dataset], recipe.model
     source = recipe.input
@@ -71,6 +73,9 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     layers["quantize"] = InputQuantizer(source.bits, source.encoding, source.lo, source.hi)
     if spec.convs:
         layers |= _convolutions(recipe)
+    if spec.residual is not None:
+        layers["channels"] = ChannelsFirst()
+        layers |= residual_layers(spec.residual, _channels(info), spec.norm)
     layers["flatten"] = nn.Flatten()
     if spec.recurrent is not None:
         layers |= _recurrent(spec.recurrent, spec.weights, info)
@@ -105,8 +110,7 @@ def _recurrent(spec: RecurrentSpec, weights: WeightSpec, info: DatasetInfo) -> O
 
 
 def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
-    spec, shape = recipe.model, DATASETS[recipe.dataset].shape
-    channels = shape[2] if len(shape) == 3 else 1
+    spec, channels = recipe.model, _channels(DATASETS[recipe.dataset])
     layers: OrderedDict[str, nn.Module] = OrderedDict(channels=ChannelsFirst())
     for i, conv in enumerate(spec.convs, start=1):
         layers[f"conv{i}"] = QuantConv2d(
@@ -124,6 +128,11 @@ def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
             layers[f"pool{i}"] = nn.MaxPool2d(conv.pool)
         channels = conv.channels
     return layers
+
+
+def _channels(info: DatasetInfo) -> int:
+    """Channels of an image; grey ones come without the axis."""
+    return info.shape[2] if len(info.shape) == 3 else 1
 
 
 def _width(layers: nn.Sequential, shape: tuple[int, ...]) -> int:

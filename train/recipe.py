@@ -19,6 +19,7 @@ from .datasets import DATASETS
 __all__ = [
     "ActivationSpec",
     "AugmentSpec",
+    "BlockSpec",
     "ConvSpec",
     "InputSpec",
     "ModelSpec",
@@ -26,6 +27,7 @@ __all__ = [
     "OptimizerSpec",
     "Recipe",
     "RecurrentSpec",
+    "ResidualSpec",
     "WeightSpec",
     "list_recipes",
     "load_recipe",
@@ -161,12 +163,47 @@ class RecurrentSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """A residual block: how many channels it yields, and by how much it shrinks the map."""
+
+    channels: int
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        _positive(channels=self.channels, stride=self.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualSpec:
+    """A convolution of `stem` channels, residual blocks with 1-bit convolutions, the sum of the map (`residual`).
+
+    bits, step: the grid of the codes that pass the blocks. pad_value: what stands outside the input's map, a value of
+    the model's input.
+    """
+
+    stem: int
+    blocks: tuple[BlockSpec, ...]
+    bits: int = 4
+    step: float = 0.5
+    stem_kernel: int = 3
+    stem_stride: int = 1
+    pad_value: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(stem=self.stem, step=self.step, stem_kernel=self.stem_kernel, stem_stride=self.stem_stride)
+        _code_bits(self.bits)
+        if self.bits == 1 or not self.blocks:
+            raise UsageError("residual needs at least one block and 2 bits; with 1 bit it would be a chain of signs")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Convolutions or a recurrent layer, if any, then a multi-layer perceptron: widths of the hidden layers, and what
-    stands in them."""
+    """Convolutions, residual blocks or a recurrent layer, if any, then a multi-layer perceptron: widths of the hidden
+    layers, and what stands in them."""
 
     hidden: tuple[int, ...]
     convs: tuple[ConvSpec, ...] = ()
+    residual: ResidualSpec | None = None
     recurrent: RecurrentSpec | None = None
     weights: WeightSpec = field(default_factory=WeightSpec)
     activation: ActivationSpec = field(default_factory=ActivationSpec)
@@ -180,6 +217,9 @@ class ModelSpec:
             if width > _MAX_WIDTH:
                 raise UsageError(f"hidden must be at most {_MAX_WIDTH}, not {width}")
         _fraction(dropout_input=self.dropout_input, dropout_hidden=self.dropout_hidden)
+        fronts = [name for name in ("convs", "residual", "recurrent") if getattr(self, name)]
+        if len(fronts) > 1:
+            raise UsageError(f"a model has one of convs, residual and recurrent, not {' and '.join(fronts)}")
 
 
 @dataclass(frozen=True, slots=True)
