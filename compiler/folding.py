@@ -1,25 +1,15 @@
 """Folding: how many rows and columns of each matrix work in one cycle. A separate object, kept in a YAML file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
-from ..errors import HardwareError, UsageError
+from ..errors import UsageError
 from ..files import atomic_write
 from .ir import (
-    AccType,
-    Add,
-    CodeType,
-    Concat,
-    Conv2d,
     IntegerNetwork,
-    MaxPool,
-    Node,
-    Requantize,
-    SumPool,
-    Threshold,
 )
 from .planes import DotForm
 
@@ -28,7 +18,6 @@ __all__ = [
     "LayerFold",
     "Memory",
     "Popcount",
-    "check_buildable",
     "check_folding",
     "load_folding",
     "save_folding",
@@ -179,27 +168,3 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
     classes = len(network.class_names)
     if folding.score_lanes >= 2 * classes:
         raise UsageError(f"score_lanes {folding.score_lanes} is too large for {classes} classes; use at most {classes}")
-
-
-def check_buildable(network: IntegerNetwork) -> None:
-    """HardwareError naming every node that no hardware is built for yet."""
-    missing = [f"{node.name} ({why})" for node in network.nodes for why in _unbuilt(network, node)]
-    missing += [f"{name} (read by several)" for name, readers in network.readers().items() if len(readers) > 1]
-    if any(stage.vectors > 1 for stage in list(network.stages())[-1:]):
-        missing.append(f"{network.scores.name} of a map")
-    if missing:
-        raise HardwareError(f"hardware for {', '.join(missing)} is not built yet")
-
-
-def _unbuilt(network: IntegerNetwork, node: Node) -> Iterator[str]:
-    """What keeps a node from being built."""
-    sources = [network.node(name).type for name in node.inputs]
-    match node:
-        case Conv2d() if node.groups > 1:
-            yield f"{node.groups} groups"
-        case MaxPool() if isinstance(node.type, AccType):
-            yield "a pool of accumulators"
-        case Threshold() if isinstance(sources[0], CodeType):
-            yield "thresholds of codes"
-        case Add() | Concat() | SumPool() | Requantize():
-            yield f"a node of kind {node.kind}"

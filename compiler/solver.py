@@ -11,8 +11,9 @@ from ..boards.loader import DEFAULT_BOARD, Board, load_board
 from ..errors import HardwareError, UsageError
 from .area import Area, Device, layer_areas
 from .fold_search import Budget, FoldSearch
-from .folding import Folding, LayerFold, Popcount, check_buildable
+from .folding import Folding, LayerFold, Popcount
 from .ir import Conv2d, IntegerNetwork
+from .plan import check_buildable
 
 __all__ = [
     "default_folding",
