@@ -22,6 +22,7 @@ from .ir import (
     IntegerNetwork,
     MaxPool,
     Node,
+    Requantize,
     Scores,
     Threshold,
 )
@@ -236,7 +237,7 @@ def _refuse_dot(network: IntegerNetwork, node: Node) -> Iterator[str]:
 
 def _place_activation(planner: Planner, node: Node) -> None:
     """A part of its own, unless it works inside an engine; as many lanes as come."""
-    assert isinstance(node, Threshold)
+    assert isinstance(node, Threshold | Requantize)
     if planner.yielded(node):
         return
     before = planner.shape(node.inputs[0])
@@ -244,12 +245,6 @@ def _place_activation(planner: Planner, node: Node) -> None:
     shape = StreamShape(before.pixels, before.size, before.lanes, node.type.bits)
     part = ActivationPart(node, planner.network.node(node.inputs[0]), shape)
     planner.yields(node, planner.place(part, [read], shape), tap=node.name)
-
-
-def _refuse_activation(network: IntegerNetwork, node: Node) -> Iterator[str]:
-    source = network.node(node.inputs[0])
-    if isinstance(source.type, CodeType) or isinstance(source, Add) or len(network.readers()[source.name]) > 1:
-        yield "thresholds behind no engine"
 
 
 def _place_pool(planner: Planner, node: Node) -> None:
@@ -314,7 +309,8 @@ RULES: dict[type[Node], Rule] = {
     Input: Rule(_place_input),
     Dense: Rule(_place_dot, _refuse_dot),
     Conv2d: Rule(_place_dot, _refuse_dot),
-    Threshold: Rule(_place_activation, _refuse_activation),
+    Threshold: Rule(_place_activation),
+    Requantize: Rule(_place_activation),
     MaxPool: Rule(_place_pool, _refuse_pool),
     Add: Rule(_place_add),
     Concat: Rule(_place_concat),

@@ -15,6 +15,7 @@ from ..compiler.ir import IntegerNetwork
 from ..compiler.parts import InputPart, Part, ResultPart, WindowPart
 from ..compiler.plan import plan_parts
 from ..errors import HardwareError
+from .activation import StreamActivation
 from .axi import InputAdapter, OutputAdapter, data_width
 from .broadcast import Broadcast
 from .components import COMPONENTS, Component, Design, with_buffers
@@ -74,7 +75,7 @@ class Accelerator(wiring.Component):
         design = Design(network, folding, self._with_scores, popcount_stages, {})
         self.score_params = design.score_params
         fixed = {part.name: _component(part, design) for part in self.plan.parts if not with_buffers(part)}
-        latencies = {name: part.latency for name, part in fixed.items() if isinstance(part, Engine)}
+        latencies = {name: part.latency for name, part in fixed.items() if isinstance(part, Engine | StreamActivation)}
         design = replace(design, depths=line_depths(self.plan, self.interval, latencies))
         self._components = {
             part.name: fixed[part.name] if part.name in fixed else _component(part, design) for part in self.plan.parts
@@ -110,7 +111,7 @@ class Accelerator(wiring.Component):
     @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        parts = (part for part in self._components.values() if isinstance(part, Engine | ScoreUnit))
+        parts = (part for part in self._components.values() if isinstance(part, Engine | StreamActivation | ScoreUnit))
         return {name: text for part in parts for name, text in part.memories.items()}
 
     @property

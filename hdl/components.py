@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..compiler.folding import Folding, Memory
+from ..compiler.folding import Folding, Memory, Popcount
 from ..compiler.ir import IntegerNetwork
 from ..compiler.parts import (
+    ActivationPart,
     AddPart,
     ConcatPart,
     ConverterPart,
@@ -20,12 +21,14 @@ from ..compiler.parts import (
     ScoresPart,
     WindowPart,
 )
+from .activation import StreamActivation, activation_unit
+from .activation_constants import activation_params
 from .axi import InputAdapter, OutputAdapter
 from .broadcast import Broadcast
 from .buffer import StreamFifo
 from .constants import engine_params, score_params
 from .converter import FrameWidthConverter
-from .domains import score_domain
+from .domains import score_domain, stream_domain
 from .engine import Engine
 from .join import StreamAdd, StreamConcat
 from .line_depths import pool_params, window_params
@@ -42,6 +45,7 @@ Component: TypeAlias = (
     | SlidingWindow
     | Engine
     | Pool
+    | StreamActivation
     | StreamAdd
     | StreamConcat
     | Broadcast
@@ -77,6 +81,12 @@ def _engine(part: EnginePart, design: Design) -> Engine:
     return Engine(engine_params(part.stage, part.fold, design.folding.popcount, design.popcount_stages))
 
 
+def _activation(part: ActivationPart, design: Design) -> StreamActivation:
+    domain, folds = stream_domain(design.network, part.source), part.shape.beats // part.shape.pixels
+    params = activation_params(part.node, domain, pe=part.shape.lanes, folds=folds)
+    return StreamActivation(activation_unit(params, lut6=design.folding.popcount is Popcount.LUT6))
+
+
 def _fifo(part: FifoPart, design: Design) -> StreamFifo:
     width, depth = part.shape.lanes * part.shape.bits, design.depths[part.name]
     block = depth >= 128 and depth * width >= _BLOCK_FIFO
@@ -96,6 +106,7 @@ COMPONENTS: Mapping[type[Part], Callable[[Any, Design], Component]] = {
     WindowPart: lambda part, design: SlidingWindow(window_params(part), depth=design.depths[part.name]),
     EnginePart: _engine,
     PoolPart: lambda part, design: Pool(pool_params(part), depth=design.depths.get(part.name)),
+    ActivationPart: _activation,
     AddPart: lambda part, _: StreamAdd(part),
     ConcatPart: lambda part, _: StreamConcat(part),
     ForkPart: lambda part, _: Broadcast(part.shape.lanes * part.shape.bits, consumers=part.readers),
