@@ -18,10 +18,12 @@ from ..errors import HardwareError
 from .activation import StreamActivation
 from .axi import InputAdapter, OutputAdapter, data_width
 from .broadcast import Broadcast
+from .buffer import StreamFifo
 from .components import COMPONENTS, Component, Design, with_buffers
 from .engine import Engine
 from .join import StreamAdd, StreamConcat
 from .line_depths import line_depths
+from .pool import Pool
 from .scores import ScoreUnit
 from .window import SlidingWindow
 
@@ -44,7 +46,8 @@ class Accelerator(wiring.Component):
     convolves, a pool, an activation of its own, a sum, a concatenation and the score unit by their nodes' names,
     `output_adapter`, `<a>_to_<b>` where a converter stands between beats of different widths, `<a>_fork` behind what
     several read, and `<a>_to_<b>_fifo` where one branch waits for another. The streams of the plan's taps are on the
-    top-level wires `<tap>_valid`, `<tap>_ready`, `<tap>_payload` for benches to watch.
+    top-level wires `<tap>_valid`, `<tap>_ready`, `<tap>_payload` for benches to watch, and how many beats each line
+    buffer and FIFO holds on `<submodule>_level`.
 
     Throughput: a frame every `compiler.cycles.initiation_interval(network, folding)` cycles.
 
@@ -131,6 +134,12 @@ class Accelerator(wiring.Component):
         return {part.dot: unit for part, unit in units if isinstance(unit, SlidingWindow)}
 
     @property
+    def buffers(self) -> dict[str, SlidingWindow | Pool | StreamFifo]:
+        """The submodules with a line buffer, and the FIFOs."""
+        kinds = (SlidingWindow, Pool, StreamFifo)
+        return {name: part for name, part in self.parts.items() if isinstance(part, kinds) and part.depth}
+
+    @property
     def reads(self) -> dict[str, tuple[str, ...]]:
         """For each submodule those whose streams it takes, in the order of its ports; see `Plan.reads` for forks."""
         names = {part.name: _module_name(part) for part in self.plan.parts}
@@ -171,6 +180,8 @@ class Accelerator(wiring.Component):
                 (stream,) = outputs
                 outputs = (self._tapped(m, taps[part.name], stream),)
             streams[part.name] = iter(outputs)
+        for name, buffer in self.buffers.items():
+            m.d.comb += Signal(range(buffer.depth + 1), name=f"{name}_level").eq(buffer.level)
         for port in ("m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"):
             m.d.comb += getattr(self, port).eq(getattr(output, port))
         m.d.comb += output.m_axis_tready.eq(self.m_axis_tready)

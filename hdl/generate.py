@@ -16,6 +16,7 @@ from .instantiate import instantiation_template
 from .manifest import (
     FORMAT,
     VERSION,
+    BufferEntry,
     EngineEntry,
     Manifest,
     PortEntry,
@@ -148,6 +149,7 @@ def _manifest(
         popcount=folding.popcount.value,
         popcount_stages=popcount_stages,
         engines=tuple(_engine(stage, accelerator) for stage in network.stages()),
+        buffers=tuple(BufferEntry(name, part.depth, f"{name}_level") for name, part in accelerator.buffers.items()),
         taps=tuple(_tap(tap, network, accelerator) for tap in accelerator.plan.taps),
         stages=tuple(StageEntry(stage.name, stage.kind.value, stage.cycles) for stage in stages),
         initiation_interval=max(stage.cycles for stage in stages),

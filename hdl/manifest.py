@@ -12,6 +12,7 @@ from ..errors import UsageError
 __all__ = [
     "FORMAT",
     "VERSION",
+    "BufferEntry",
     "EngineEntry",
     "Manifest",
     "PortEntry",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,16 @@ class TapEntry:
     lanes: int
     beats: int
     bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class BufferEntry:
+    """A line buffer or a FIFO of `depth` beats, by the name of its submodule. level: the wire of the top module that
+    says how many it holds."""
+
+    name: str
+    depth: int
+    level: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,7 @@ class Manifest:
     popcount_stages: int
     engines: tuple[EngineEntry, ...]
     taps: tuple[TapEntry, ...]
+    buffers: tuple[BufferEntry, ...]
     stages: tuple[StageEntry, ...]
     initiation_interval: int
     memory_paths: str

@@ -89,12 +89,11 @@ class Circuit:
         def numbers(values: NDArray[np.int64]) -> Any:
             return values if COMPILED else values.tolist()
 
-        constants, state, ring, ring_at = (
-            tuple(numbers(array) for array in self._constants()),
-            numbers(_flat([_padded(cell.start, STATES) for cell, _, _ in self._cells])),
-            numbers(np.zeros(sum(cell.queue for cell, _, _ in self._cells), dtype=np.int64)),
-            numbers(_offsets([cell.queue for cell, _, _ in self._cells])),
-        )
+        cells = [cell for cell, _, _ in self._cells]
+        kinds, params, tables, table_at, in_at, ins, out_at, outs = (numbers(array) for array in self._constants())
+        state = numbers(_flat([_padded(cell.start, STATES) for cell in cells]))
+        ring = numbers(np.zeros(sum(cell.queue for cell in cells), dtype=np.int64))
+        ring_at = numbers(_offsets([cell.queue for cell in cells]))
         valid, ready = (numbers(np.zeros(self._streams, dtype=np.int64)) for _ in range(2))
         log_at = _offsets([*self._sources, *self._sinks])
         log, counts = numbers(np.zeros(log_at[-1], dtype=np.int64)), numbers(np.zeros(ports, dtype=np.int64))
@@ -104,8 +103,9 @@ class Circuit:
         while any(counts[port] < log_at[port + 1] - log_at[port] for port in range(len(self._sources), ports)):
             paused = np.stack([pause(_CHUNK) for pause in pauses], axis=1).astype(np.int64).ravel()
             cycles = advance(
-                *constants, state, valid, ready, numbers(paused), ring, ring_at, log, numbers(log_at), counts,
-                numbers(levels), most, ports, len(self._sources), now, _CHUNK,
+                kinds, params, tables, table_at, in_at, ins, out_at, outs, state, valid, ready, numbers(paused),
+                ring, ring_at, log, numbers(log_at), counts, numbers(levels), most, ports, len(self._sources),
+                now, _CHUNK,
             )  # fmt: skip
             now += cycles
             quiet, before = (quiet + cycles if sum(counts) == before else 0), sum(counts)

@@ -30,6 +30,7 @@ def render_bench(interface: Interface, *, capacity: int) -> str:
             module=interface.module,
             input=interface.input,
             checked=[result, *interface.taps],
+            buffers=interface.buffers,
             result_width=interface.result_width,
             capacity=capacity,
             logged=_LOGGED,

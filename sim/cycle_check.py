@@ -1,6 +1,6 @@
 """The cycle model against simulation: the cycle in which every frame's result is handed over, under seeded stalls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +27,23 @@ Cycles = NDArray[np.int64]
 @dataclass(frozen=True, eq=False)
 class CycleCheck:
     """One trace. stalls: its seed, None for none. predicted, simulated: the cycle of each frame's result, counted from
-    start, int64 (frames,)."""
+    start, int64 (frames,). predicted_most, simulated_most: the most beats that each line buffer and FIFO held."""
 
     stalls: int | None
     predicted: Cycles
     simulated: Cycles
+    predicted_most: Mapping[str, int]
+    simulated_most: Mapping[str, int]
 
     @property
     def differing(self) -> list[int]:
         """The frames whose cycles differ."""
         return np.flatnonzero(self.predicted != self.simulated).tolist()
+
+    @property
+    def differing_buffers(self) -> list[str]:
+        """The line buffers and FIFOs whose marks differ."""
+        return [name for name, most in self.simulated_most.items() if self.predicted_most[name] != most]
 
 
 def check_cycles(design_dir: Path, *, raw_images: NDArray[np.generic], traces: int) -> Iterator[CycleCheck]:
@@ -60,7 +67,8 @@ def check_cycles(design_dir: Path, *, raw_images: NDArray[np.generic], traces: i
             pauses = [Stalls(seed, long_stall(session.interface)) for seed in run.seeds]
             model = circuit.run(pauses, patience=watchdog(session.interface))
             # The model's first cycle is the one in which reset ends; the bench counts from the next one.
-            yield CycleCheck(stalls, model.delivered[0] - 1, log.delivered)
+            marks = {buffer.name: buffer.most for buffer in log.buffers}
+            yield CycleCheck(stalls, model.delivered[0] - 1, log.delivered, model.most, marks)
 
 
 def _circuit(design: Design, frames: int) -> Circuit:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..hdl.manifest import Manifest
 
-__all__ = ["Interface", "Stream"]
+__all__ = ["Buffer", "Interface", "Stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,15 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Buffer:
+    """A line buffer or a FIFO of `depth` beats; `level` is the accelerator's wire that says how many it holds."""
+
+    name: str
+    depth: int
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """Ports, taps and timing of one generated accelerator.
 
@@ -55,6 +64,7 @@ class Interface:
     engines: int
     bound: int
     cycles: int
+    buffers: tuple[Buffer, ...] = ()
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Interface":
@@ -84,6 +94,7 @@ class Interface:
             engines=len(manifest.engines),
             bound=manifest.initiation_interval,
             cycles=sum(engine.cycles for engine in manifest.engines),
+            buffers=tuple(Buffer(entry.name, entry.depth, entry.level) for entry in manifest.buffers),
         )
 
     @property

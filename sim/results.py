@@ -31,10 +31,15 @@ def parse_results(results: Sequence[str], interface: Interface) -> tuple[Integer
     return classes, scores
 
 
-def save_results(results: Sequence[str], interface: Interface, folder: Path) -> tuple[Path, Path]:
-    """Write classes.npy and scores.npy into `folder`, each in one step; return their paths."""
-    paths = folder / "classes.npy", folder / "scores.npy"
-    for path, array in zip(paths, parse_results(results, interface), strict=True):
+def save_results(
+    results: Sequence[str], delivered: Integers, interface: Interface, folder: Path
+) -> tuple[Path, Path, Path]:
+    """Write classes.npy, scores.npy and completions.npy into `folder`, each in one step; return their paths.
+
+    delivered: the cycle of each result, counted from start.
+    """
+    paths = folder / "classes.npy", folder / "scores.npy", folder / "completions.npy"
+    for path, array in zip(paths, (*parse_results(results, interface), delivered), strict=True):
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
         atomic_write(path, buffer.getvalue())

@@ -14,7 +14,7 @@ from ..files import atomic_write
 from ..hdl.generate import load_design
 from .results import save_results
 from .session import BenchSession, Run
-from .verdict import FirstMismatch, read_log, timing
+from .verdict import BufferMark, FirstMismatch, read_log, timing
 from .verilator import find_verilator
 
 __all__ = ["SimulationResult", "simulate"]
@@ -27,12 +27,14 @@ class SimulationResult:
     """What a simulation found; also in DESIGN/sim/result.json (paths there are relative to DESIGN).
 
     images, mismatches: frames sent, beats that were not as the golden model says (missing ones counted);
-    layers_checked: streams inside that were compared too; cycles_per_image: mean distance between results
-    after warm-up (None: fewer than two results), bound_cycles: what it must be without stalls; latency_cycles: first
-    beat in to result out of the first frame; steady: all of at least 8 successive distances equal the bound (None:
-    stalls, or too few frames); kcycles_per_s: speed of the simulation; seconds: the whole call; stalls: their seed;
-    waveform: the file kept; classes, scores: .npy files of the hardware's answers, int64 (N,) and (N, C), scores
-    (N, 0) where results carry the class alone; modified: files of the design that are not as generated.
+    layers_checked: streams inside that were compared too; cycles_per_image: mean distance between results after warm-up
+    (None: fewer than two results), bound_cycles: what it must be without stalls; latency_cycles: first beat in to
+    result out of the first frame; steady: all of at least 8 successive distances equal the bound (None: stalls, or too
+    few frames); kcycles_per_s: speed of the simulation; seconds: the whole call; stalls: their seed; waveform: the file
+    kept; classes, scores: .npy files of the hardware's answers, int64 (N,) and (N, C), scores (N, 0) where results
+    carry the class alone; completions: .npy file of the cycle, counted from start, in which each result was handed
+    over, int64 (N,); buffers: line buffers and FIFOs, and the most each held; modified: files of the design that are
+    not as generated.
     """
 
     images: int
@@ -50,6 +52,8 @@ class SimulationResult:
     waveform: Path | None
     classes: Path
     scores: Path
+    completions: Path
+    buffers: tuple[BufferMark, ...]
     modified: tuple[str, ...]
 
 
@@ -85,7 +89,7 @@ def simulate(
         if log.first is not None and not waves:
             waveform = _trace_mismatch(session, run, log.first)
         rates = timing(log, session.interface)
-        classes, scores = save_results(log.results, session.interface, session.folder)
+        paths = save_results(log.results, log.delivered, session.interface, session.folder)
         result = SimulationResult(
             images=session.images,
             mismatches=log.mismatches,
@@ -100,8 +104,10 @@ def simulate(
             stalls=stalls,
             first_mismatch=log.first,
             waveform=waveform,
-            classes=classes,
-            scores=scores,
+            classes=paths[0],
+            scores=paths[1],
+            completions=paths[2],
+            buffers=log.buffers,
             modified=design.modified,
         )
         atomic_write(session.folder / "result.json", _json(result, design_dir))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .interface import Interface
 
-__all__ = ["BenchLog", "FirstMismatch", "Timing", "read_log", "timing"]
+__all__ = ["BenchLog", "BufferMark", "FirstMismatch", "Timing", "read_log", "timing"]
 
 Integers = NDArray[np.int64]
 
@@ -38,11 +38,20 @@ class FirstMismatch:
         return f"{self.kind} beat {self.beat} of image {self.image} at {self.layer}, cycle {self.cycle}{payloads}"
 
 
+@dataclass(frozen=True, slots=True)
+class BufferMark:
+    """A line buffer or a FIFO of `depth` beats, and the most it held up to the last result."""
+
+    name: str
+    depth: int
+    most: int
+
+
 @dataclass(frozen=True, eq=False)
 class BenchLog:
     """A run: cycles in which each frame's first beat was taken and its result came, results (TDATA), verdict.
 
-    mismatches: differing, surplus, moved and missing beats.
+    mismatches: differing, surplus, moved and missing beats. buffers: in topological order.
     """
 
     taken: Integers
@@ -50,6 +59,7 @@ class BenchLog:
     results: tuple[str, ...]
     mismatches: int
     first: FirstMismatch | None
+    buffers: tuple[BufferMark, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,7 @@ def read_log(path: Path, interface: Interface, *, images: int, layers: bool) -> 
     results: list[str] = []
     bad: list[FirstMismatch] = []
     totals: dict[str, tuple[int, int]] = {}
+    marks: dict[str, int] = {}
     progress = 0
     with path.open(encoding="ascii") as file:
         for line in file:
@@ -80,6 +91,8 @@ def read_log(path: Path, interface: Interface, *, images: int, layers: bool) -> 
                 results.append(words[2])
             elif kind == "end":
                 totals[words[0]] = (int(words[1]), int(words[2]))
+            elif kind == "mark":
+                marks[words[0]] = int(words[1])
             elif kind == "stop":
                 progress = int(words[1])
             else:
@@ -102,6 +115,7 @@ def read_log(path: Path, interface: Interface, *, images: int, layers: bool) -> 
         results=tuple(results),
         mismatches=mismatches,
         first=first,
+        buffers=tuple(BufferMark(buffer.name, buffer.depth, marks[buffer.name]) for buffer in interface.buffers),
     )
 
 

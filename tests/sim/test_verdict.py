@@ -83,5 +83,6 @@ def test_results_are_signed_fields(tmp_path: Path) -> None:
     classes, scores = parse_results(results, INTERFACE)
     assert classes.tolist() == [1, 0]
     assert scores.tolist() == [[32767, -1], [-32768, 0]]
-    paths = save_results(results, INTERFACE, tmp_path)
-    assert [np.load(path).tolist() for path in paths] == [classes.tolist(), scores.tolist()]
+    paths = save_results(results, np.array([7, 9]), INTERFACE, tmp_path)
+    assert [np.load(path).tolist() for path in paths] == [classes.tolist(), scores.tolist(), [7, 9]]
+    assert [path.name for path in paths] == ["classes.npy", "scores.npy", "completions.npy"]

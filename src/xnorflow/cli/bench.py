@@ -83,16 +83,20 @@ def cycles(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """The cycle model against simulation: the cycle of every frame's result, under random stalls."""
+    """The cycle model against simulation: the cycle of every frame's result, and the most beats that every line buffer
+    and FIFO held, under random stalls."""
     from ..flow import figures
 
     wrong: dict[str, list[int]] = {}
+    buffers: dict[str, list[str]] = {}
     checked = 0
     for check in figures.bench_cycles(design, traces=traces, images=images, data=data, data_dir=data_dir):
         name = "no stalls" if check.stalls is None else f"stalls {check.stalls}"
         checked += len(check.simulated)
         if check.differing:
             wrong[name] = check.differing
+        if check.differing_buffers:
+            buffers[name] = check.differing_buffers
         if not as_json:
             frames = f"{len(check.simulated):,} frames in {check.simulated[-1]:,} cycles"
             differing = ", ".join(
@@ -102,11 +106,13 @@ def cycles(
             print_lines(f"{name}: {frames}, {len(check.differing)} differ" + (f" ({differing})" if differing else ""))
     differ = sum(len(frames) for frames in wrong.values())
     if as_json:
-        print_json({"traces": traces + 1, "frames": checked, "differing": wrong})
+        print_json({"traces": traces + 1, "frames": checked, "differing": wrong, "differing_buffers": buffers})
     else:
-        print_lines(f"{traces + 1} traces, {checked:,} frames: {differ:,} differ")
-    if differ:
-        raise HardwareError(f"{design}: the cycle model says other cycles than simulation for {differ:,} frames")
+        marks = f", {len(check.simulated_most)} marks of buffers each: {sum(map(len, buffers.values()))} differ"
+        print_lines(f"{traces + 1} traces, {checked:,} frames: {differ:,} differ" + marks * bool(check.simulated_most))
+    if wrong or buffers:
+        where = ", ".join([*wrong, *buffers])
+        raise HardwareError(f"{design}: the cycle model and simulation differ ({where})")
 
 
 @app.command("generation")
@@ -185,3 +191,22 @@ def design(
         f"{result.total.all_luts:,} LUTs with those used as memory, {result.total.block_rams:g} RAMB36, "
         f"one image every {result.cycles:,} cycles"
     )
+
+
+@app.command("link")
+def link(
+    faults: Annotated[int, typer.Option(help="Stop after so many.", metavar="N", min=1)] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of the faults.", metavar="S")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Damaged transfers between host and board: wrong results and lost frames, in a model of the line."""
+    from ..link.faults import count_faults
+
+    result = count_faults(faults, seed=seed)
+    if as_json:
+        print_json(result)
+    else:
+        print_lines(
+            f"{result.faults:,} faults in {result.frames:,} frames: {result.wrong:,} wrong results, {result.lost:,} "
+            f"lost, {result.resent:,} packets sent again"
+        )

@@ -123,6 +123,11 @@ def simulate(
             f"latency {_cycles(result.latency_cycles)} cycles",
             f"{result.kcycles_per_s:,.0f} kcycles/s, Verilator {result.verilator}",
         )
+        if result.buffers:
+            print_table(
+                ("buffer", "beats", "most held"),
+                [(buffer.name, f"{buffer.depth:,}", f"{buffer.most:,}") for buffer in result.buffers],
+            )
         if result.modified:
             log(f"warning: not as generated: {', '.join(result.modified)}")
         if result.waveform:

@@ -94,6 +94,7 @@ def write_report(
         "engines": engine_cards(design.manifest, table),
         "proof": words.proof(result),
         "streams": words.streams(design.manifest, result),
+        "buffers": result.get("buffers", []) if result else [],
         "samples": (),
         "training": None,
         "counts": dict(zip(("head", "rows", "total"), count_table(layers), strict=True)),
