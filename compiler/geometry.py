@@ -6,7 +6,7 @@ elements. A window yields its elements in the order (ky, kx, c), channel fastest
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 
-__all__ = ["PAD", "Window"]
+__all__ = ["PAD", "Padding", "Window"]
 
 T = TypeVar("T", bound=np.generic)
+
+Padding: TypeAlias = tuple[int, int] | tuple[int, int, int, int]
+"""(vertical, horizontal), on both sides each; or (top, left, bottom, right)."""
 
 PAD = -1
 """The pixel index of a position outside the map."""
@@ -26,27 +29,26 @@ PAD = -1
 class Window:
     """A window that slides over a map.
 
-    input: (H, W, C). kernel, stride, padding, dilation: (vertical, horizontal); padding on both sides each. UsageError
-    for extents that are not positive, a padding as large as the window (windows of nothing but padding), or a window
-    larger than the padded map.
+    input: (H, W, C). kernel, stride, dilation: (vertical, horizontal); padding: the same on both sides each, or (top,
+    left, bottom, right). UsageError for extents that are not positive, a padding as large as the window (windows of
+    nothing but padding), or a window larger than the padded map.
     """
 
     input: tuple[int, int, int]
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    padding: Padding = (0, 0)
     dilation: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         for name, least in (("input", 1), ("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
             extents = getattr(self, name)
-            if len(extents) != (3 if name == "input" else 2) or not all(
-                isinstance(extent, int) and extent >= least for extent in extents
-            ):
-                wanted = "(height, width, channels)" if name == "input" else "(vertical, horizontal)"
+            lengths = {"input": (3,), "padding": (2, 4)}.get(name, (2,))
+            if len(extents) not in lengths or not all(isinstance(n, int) and n >= least for n in extents):
+                wanted = {"input": "(height, width, channels)"}.get(name, "(vertical, horizontal)")
                 raise UsageError(f"{name} must be {wanted} of whole numbers from {least} up, not {extents}")
-        for padding, span, size in zip(self.padding, self.span, self.padded, strict=True):
-            if padding >= span:
+        for axis, (span, size) in enumerate(zip(self.span, self.padded, strict=True)):
+            if max(self.border[axis::2]) >= span:
                 raise UsageError(f"padding {self.padding} must be less than the window's extent {self.span}")
             if span > size:
                 raise UsageError(f"a window of {self.span} pixels does not fit into {self.padded}, padding included")
@@ -58,9 +60,15 @@ class Window:
         return (ky - 1) * dy + 1, (kx - 1) * dx + 1
 
     @property
+    def border(self) -> tuple[int, int, int, int]:
+        """The padding's (top, left, bottom, right)."""
+        return self.padding if len(self.padding) == 4 else (*self.padding, *self.padding)
+
+    @property
     def padded(self) -> tuple[int, int]:
         """Height and width of the map with its padding."""
-        return self.input[0] + 2 * self.padding[0], self.input[1] + 2 * self.padding[1]
+        top, left, bottom, right = self.border
+        return self.input[0] + top + bottom, self.input[1] + left + right
 
     @property
     def output(self) -> tuple[int, int]:
@@ -89,8 +97,8 @@ class Window:
         for ky in range(self.kernel[0]):
             for kx in range(self.kernel[1]):
                 yield (
-                    y * self.stride[0] + ky * self.dilation[0] - self.padding[0],
-                    x * self.stride[1] + kx * self.dilation[1] - self.padding[1],
+                    y * self.stride[0] + ky * self.dilation[0] - self.border[0],
+                    x * self.stride[1] + kx * self.dilation[1] - self.border[1],
                 )
 
     def pixels(self) -> NDArray[np.int64]:
@@ -99,7 +107,7 @@ class Window:
         rows, columns = (
             np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - padding
             for count, stride, kernel, dilation, padding in zip(
-                self.output, self.stride, self.kernel, self.dilation, self.padding, strict=True
+                self.output, self.stride, self.kernel, self.dilation, self.border[:2], strict=True
             )
         )
         row, column = rows[:, None, :, None], columns[None, :, None, :]
@@ -111,9 +119,9 @@ class Window:
 
         pad: what stands outside the map.
         """
-        (py, px), (span_y, span_x) = self.padding, self.span
-        if py or px:
-            maps = np.pad(maps, ((0, 0), (py, py), (px, px), (0, 0)), constant_values=pad)
-        every: NDArray[Any] = sliding_window_view(maps, (span_y, span_x), axis=(1, 2))
+        top, left, bottom, right = self.border
+        if any(self.border):
+            maps = np.pad(maps, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=pad)
+        every: NDArray[Any] = sliding_window_view(maps, self.span, axis=(1, 2))
         chosen = every[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
         return np.moveaxis(chosen, 3, 5)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .geometry import Window
+from .geometry import Padding, Window
 from .types import AccType, Codes, CodeType, Encoding, InputTransform, Integers, Weights
 
 __all__ = [
@@ -84,7 +84,7 @@ class Conv2d(Node):
     weights: Weights
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    padding: Padding = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     pad_code: int | None = None
     groups: int = 1

@@ -49,9 +49,8 @@ def dot_node(traced: Traced, site: Site, before: Node) -> Dense | Conv2d:
 def conv_node(name: str, layer: QuantConv2d, before: str, weights: Weights, source: CodeType) -> Conv2d:
     """A convolution; UsageError if it pads with what is no value of its input."""
     kernel, stride, dilation = pair(layer.kernel_size), pair(layer.stride), pair(layer.dilation)
-    padding = (int(layer.padding[0]), int(layer.padding[1]))
-    pad_code = None
-    if padding != (0, 0):
+    padding, pad_code = layer.border, None
+    if any(padding):
         values = code_values(source.bits, source.encoding).tolist()
         if layer.pad_value not in values:
             raise UsageError(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NetworkFileError
+from .geometry import Padding
 from .packing import packed_size, unpack_codes
 from .types import AccType, CodeType, Encoding, InputTransform, Weights, bits_problem
 
@@ -58,6 +59,16 @@ class Fields:
         if len(found) != 2:
             raise NetworkFileError(f"{self.where}: {key} must be two integers, not {len(found)}")
         return found[0], found[1]
+
+    def padding(self) -> Padding:
+        """A padding: of both axes, or of all four sides."""
+        match integers(self.entry, "padding", self.where):
+            case (vertical, horizontal):
+                return vertical, horizontal
+            case (top, left, bottom, right):
+                return top, left, bottom, right
+            case other:
+                raise NetworkFileError(f"{self.where}: padding must be two or four integers, not {len(other)}")
 
     def code_type(self) -> CodeType:
         """The type of codes."""

@@ -121,7 +121,7 @@ def conv_fields(node: Conv2d) -> dict[str, Any]:
 
 def build_conv(fields: Fields) -> Conv2d:
     """A convolution."""
-    kernel, stride, padding, dilation = (fields.pair(key) for key in ("kernel", "stride", "padding", "dilation"))
+    kernel, stride, dilation = (fields.pair(key) for key in ("kernel", "stride", "dilation"))
     return Conv2d(
         fields.name,
         fields.inputs(),
@@ -129,7 +129,7 @@ def build_conv(fields: Fields) -> Conv2d:
         fields.weights(),
         kernel,
         stride,
-        padding,
+        fields.padding(),
         dilation,
         None if fields.entry.get("pad_code") is None else fields.integer("pad_code"),
         fields.integer("groups") if "groups" in fields.entry else 1,

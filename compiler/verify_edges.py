@@ -71,7 +71,7 @@ def windows_fit(network: IntegerNetwork) -> Iterator[str]:
 
 def padding_fits(node: Conv2d, before: CodeType | AccType) -> Iterator[str]:
     """A padding, and it alone, has a code, which is one of the input's."""
-    if (node.pad_code is None) != (node.padding == (0, 0)):
+    if (node.pad_code is None) == any(node.padding):
         yield f"{node.name}: padding {node.padding} and pad_code {node.pad_code}: padding alone has a code"
     elif node.pad_code is not None and isinstance(before, CodeType) and not 0 <= node.pad_code <= before.max_code:
         yield f"{node.name}: pad_code {node.pad_code} is no code of {before.bits} bits"

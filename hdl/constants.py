@@ -83,6 +83,7 @@ def engine_params(
         popcount=popcount,
         popcount_stages=popcount_stages,
         segments=stage.segments,
+        groups=stage.groups,
         weight_bits=form.weight_bits,
         weight_encoding=form.weights,
         activation_encoding=form.activations,

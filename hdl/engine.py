@@ -29,6 +29,9 @@ class Engine(wiring.Component):
     folds or vectors while beats come and the output is taken. With NF = 1 the beats are consumed as they come; with
     more (or planes in time), two banks of input buffer let the next vector load meanwhile.
 
+    With groups a vector comes in blocks, the codes of groups that are worked on at once side by side, and each block is
+    worked on by its groups' rows as a vector of its own: NF * SF cycles all in all.
+
     Bit planes stand side by side: one popcount for each power of two takes all pairs of a weight plane and an
     activation plane of that weight, and the shifted counts are added up. Or the activation planes take turns, a group
     after the other (`planes_in_time` of the fold): a fold then takes as many times SF cycles, the topmost planes first,
@@ -48,7 +51,7 @@ class Engine(wiring.Component):
 
     Members
     -------
-    i: In(stream), SIMD activation codes a beat, SF beats a vector, pad elements 0.
+    i: In(stream), SIMD activation codes a beat (of each group in it), SF beats a block, pad elements 0.
     o: Out(stream), PE codes or counts a beat, NF beats a vector, pad elements 0.
     """
 
@@ -64,7 +67,7 @@ class Engine(wiring.Component):
         self._thresholds = activation_unit(params.threshold_unit, fold.memory, lut6=lut6) if compares else None
         super().__init__(
             {
-                "i": In(beat_signature(fold.simd, params.activation_bits)),
+                "i": In(beat_signature(params.lanes, params.activation_bits)),
                 "o": Out(beat_signature(fold.pe, params.output_bits)),
             }
         )
@@ -138,17 +141,19 @@ class Engine(wiring.Component):
         m.d.sync += credits.eq(credits - (issue & ends_fold) + (self.o.valid & self.o.ready))
 
         # The activations of a step arrive with its weights.
-        activations = Signal(p.fold.simd * p.activation_bits)
+        activations = Signal(p.lanes * p.activation_bits)
         if p.passes == 1:
-            m.d.comb += [self.i.ready.eq(room), issue.eq(self.i.valid & room), last.eq(step == steps - 1)]
+            ends_block = step == steps - 1 if p.blocks == 1 else _last_of(m, issue, p.synapse_folds, "beat")
+            m.d.comb += [self.i.ready.eq(room), issue.eq(self.i.valid & room), last.eq(ends_block)]
             m.d.sync += activations.eq(self.i.payload)
         else:
             m.submodules.input = buffer = InputBuffer(p.synapse_folds, len(activations))
             wiring.connect(m, wiring.flipped(self.i), buffer.i)
+            over = final if p.blocks == 1 else ends_fold & _last_of(m, issue & ends_fold, p.block_folds, "fold")
             m.d.comb += [
                 issue.eq(buffer.available & room),
                 buffer.next.eq(issue),
-                buffer.release.eq(final),
+                buffer.release.eq(over),
                 last.eq(buffer.last),
                 activations.eq(buffer.data),
             ]
@@ -228,8 +233,8 @@ class Engine(wiring.Component):
             return every
         chosen: list[Value] = []
         for bit in range(bits):
-            plane = Signal(p.fold.simd, name=f"plane_{bit}")
-            m.d.comb += plane.eq(Cat(reversed(every[bit::bits])).word_select(turn, p.fold.simd))
+            plane = Signal(p.lanes, name=f"plane_{bit}")
+            m.d.comb += plane.eq(Cat(reversed(every[bit::bits])).word_select(turn, p.lanes))
             chosen.append(plane)
         return chosen
 
@@ -237,6 +242,9 @@ class Engine(wiring.Component):
         """One row's P for a step: popcounts of the pairs of bit planes, weighted."""
         p = self._params
         form = p.form
+        if p.groups_at_once > 1:
+            part = row // (p.rows // p.groups)
+            planes = [plane.word_select(part, p.fold.simd) for plane in planes]
         words = self._weights.data.word_select(row, p.fold.simd * form.word_bits)
         weights = [words[bit :: form.word_bits] for bit in range(form.word_bits)]
         if form.shift_bits:
@@ -276,3 +284,11 @@ class Engine(wiring.Component):
             m.d.sync += fold.eq(Mux(fold == p.neuron_folds - 1, 0, fold + 1))
         real = len(counts) - pads * self._accumulator_bits
         return Cat(counts[:real], Mux(fold == p.neuron_folds - 1, 0, counts[real:]))
+
+
+def _last_of(m: Module, move: Value, count: int, name: str) -> Value:
+    """Whether the next move is the last one of `count`, over and over."""
+    index = Signal(range(count), name=f"{name}_of_block")
+    with m.If(move):
+        m.d.sync += index.eq(Mux(index == count - 1, 0, index + 1))
+    return index == count - 1

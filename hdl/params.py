@@ -36,6 +36,8 @@ class EngineParams:
     descending: bool (N,), the rows whose code is T less the number of thresholds reached; None where no row's is.
     popcount_stages: registers inside the popcount of a row; they cost latency, not throughput.
     segments: pieces of a vector, of equal length, that start on a beat of their own: the pixels of a window.
+    groups: parts of equal size of the rows, each reading its own part of every segment; K is of one group. The engine
+    works on `groups_at_once` of them at a time, in `blocks` passes a vector (`compiler.folding.LayerFold`).
     """
 
     name: str
@@ -50,6 +52,7 @@ class EngineParams:
     weight_encoding: Encoding = Encoding.BIPOLAR
     activation_encoding: Encoding = Encoding.UNSIGNED
     descending: NDArray[np.bool_] | None = None
+    groups: int = 1
 
     def __post_init__(self) -> None:
         word = self.fold.pe * self.fold.simd * self.form.word_bits
@@ -63,7 +66,8 @@ class EngineParams:
                 f"{self.name}: {self.columns} inputs of {self.activation_bits} bits and weights of {self.weight_bits} "
                 f"need an accumulator of {self.count_bits} bits; at most {MAX_COUNT_BITS} fit"
             )
-        problem = self.fold.planes_problem(self.form)
+        channels = self.columns // self.segments * self.groups
+        problem = self.fold.planes_problem(self.form) or self.fold.groups_problem(self.rows, channels, self.groups)
         if problem is not None:
             raise HardwareError(f"{self.name}: {problem}")
 
@@ -78,13 +82,33 @@ class EngineParams:
         return int(self.weights.shape[1])
 
     @property
+    def groups_at_once(self) -> int:
+        """Groups in a beat."""
+        return self.fold.groups_at_once(self.rows, self.groups)
+
+    @property
+    def blocks(self) -> int:
+        """Parts of a vector that are worked on one after the other, each by its own rows."""
+        return self.fold.blocks(self.rows, self.groups)
+
+    @property
+    def lanes(self) -> int:
+        """Activations a beat."""
+        return self.fold.lanes(self.rows, self.groups)
+
+    @property
     def neuron_folds(self) -> int:
-        """NF: beats out a vector, passes over the input vector."""
+        """NF: beats out a vector."""
         return self.fold.neuron_folds(self.rows)
 
     @property
+    def block_folds(self) -> int:
+        """Folds that read a block: NF where there is one."""
+        return self.neuron_folds // self.blocks
+
+    @property
     def synapse_folds(self) -> int:
-        """SF: beats in a vector, cycles a fold."""
+        """SF: beats in a block."""
         return self.fold.synapse_folds(self.columns, self.segments)
 
     @cached_property
@@ -104,8 +128,8 @@ class EngineParams:
 
     @property
     def passes(self) -> int:
-        """How often a vector's beats are gone through; where it is more than once they lie in a buffer."""
-        return self.neuron_folds * self.fold.planes_in_time
+        """How often a block's beats are gone through; where it is more than once they lie in a buffer."""
+        return self.block_folds * self.fold.planes_in_time
 
     @property
     def cycles(self) -> int:
@@ -191,14 +215,16 @@ class EngineParams:
         )
 
     def counts(self, codes: Codes) -> Integers:
-        """P (B, N) of activation codes (B, K)."""
+        """P (B, N) of activation codes (B, K), or, segment by segment the channels of all groups, (B, groups * K)."""
         values = code_values(self.weight_bits, self.weight_encoding)[self.weights]
         idle = self.form.idle_counts(self.form.words(self.weights)).sum(axis=1)
-        counts: Integers = self.form.level_table[codes] @ values.T + idle
-        return counts
+        segments = self.form.level_table[codes].reshape(len(codes), self.segments, self.groups, -1)
+        levels = segments.transpose(2, 0, 1, 3).reshape(self.groups, len(codes), self.columns)
+        counts = levels @ values.reshape(self.groups, -1, self.columns).transpose(0, 2, 1)
+        return counts.transpose(1, 0, 2).reshape(len(codes), self.rows) + idle
 
     def reference(self, codes: Codes) -> Codes | Integers:
-        """What the engine yields for activation codes (B, K): codes or counts (B, N)."""
+        """What the engine yields for activation codes as `counts` takes them: codes or counts (B, N)."""
         counts = self.counts(codes)
         return counts if self.thresholds is None else self.threshold_unit.reference(counts)
 

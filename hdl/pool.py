@@ -46,7 +46,7 @@ class PoolParams:
     least: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        if self.window.padding != (0, 0) or self.window.dilation != (1, 1):
+        if any(self.window.border) or self.window.dilation != (1, 1):
             raise ValueError(f"a pool takes windows without padding and dilation, not {self.window}")
         require_positive("largest", self.largest)
         require_positive("lanes", self.lanes)

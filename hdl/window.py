@@ -120,7 +120,7 @@ class SlidingWindow(wiring.Component):
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         m.d.comb += self.o.payload.eq(read.data)
-        if p.window.padding != (0, 0):
+        if any(p.window.border):
             m.d.comb += pad.eq(self._outside(m, issue, carries, ends))
             padded, short = Signal(), Signal()
             with m.If(issue):
@@ -152,14 +152,14 @@ class SlidingWindow(wiring.Component):
         outside: list[Value] = []
         for axis, (inner, outer) in enumerate(((_KY, _ROW), (_KX, _COLUMN))):
             span, count = window.span[axis], window.output[axis]
-            stride, dilation, padding = window.stride[axis], window.dilation[axis], window.padding[axis]
+            stride, dilation, padding = window.stride[axis], window.dilation[axis], window.border[axis]
             corner = Signal(range(-padding, count * stride - padding), init=-padding, name=f"corner_{axis}")
             offset = Signal(range(span), name=f"offset_{axis}")
             with m.If(issue & carries[inner]):
                 m.d.sync += offset.eq(Mux(ends[inner], 0, offset + dilation))
             with m.If(issue & carries[outer]):
                 m.d.sync += corner.eq(Mux(ends[outer], -padding, corner + stride))
-            place = Signal(range(-padding, window.input[axis] + padding), name=f"place_{axis}")
+            place = Signal(range(-padding, window.input[axis] + window.border[axis + 2]), name=f"place_{axis}")
             m.d.comb += place.eq(corner + offset)
             outside += [place < 0, place >= window.input[axis]]
         return Cat(outside).any()

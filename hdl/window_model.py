@@ -101,8 +101,8 @@ class WindowParams:
     @property
     def start(self) -> int:
         """The position of a frame's first read, negative where it lies in the padding."""
-        (py, px), width = self.window.padding, self.window.input[1]
-        return -(py * width + px) * self.pixel_beats
+        (top, left), width = self.window.border[:2], self.window.input[1]
+        return -(top * width + left) * self.pixel_beats
 
     @cached_property
     def reads(self) -> Integers:
@@ -118,7 +118,7 @@ class WindowParams:
         height = self.window.input[0]
         return _first_needed(
             height, self.window.output[0], self.window.kernel[0],
-            self.window.stride[0], self.window.padding[0], self.window.dilation[0],
+            self.window.stride[0], self.window.border[0], self.window.dilation[0],
         )  # fmt: skip
 
     @cached_property
@@ -126,7 +126,7 @@ class WindowParams:
         """The first map column that each output column or a later one reads; one entry more: the map's width."""
         return _first_needed(
             self.window.input[1], self.window.output[1], self.window.kernel[1],
-            self.window.stride[1], self.window.padding[1], self.window.dilation[1],
+            self.window.stride[1], self.window.border[1], self.window.dilation[1],
         )  # fmt: skip
 
     @cached_property

@@ -5,7 +5,7 @@ scores at the end are scaled. nn.Flatten, nn.Dropout and nn.Identity may stand b
 """
 
 import math
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ from .quantizers import (
     sign,
     sign_stochastic,
 )
+
+Padding: TypeAlias = tuple[int, int] | tuple[int, int, int, int]
 
 __all__ = [
     "BatchNorm1d",
@@ -113,10 +115,11 @@ class BinaryLinear(QuantLinear):
 class QuantConv2d(nn.Conv2d):
     """2-D convolution (correlation) on (B, C, H, W) with an exchangeable weight quantizer.
 
-    kernel_size, stride, padding, dilation: a whole number or (vertical, horizontal). pad_value: the integer that
-    stands outside the map. Bipolar inputs have no 0: give one of their values, such as -1, where they are padded.
-    groups: the outputs in so many parts of equal size, each of its own part of the channels; as many as channels make
-    a depthwise convolution. Initialised as `QuantLinear`, each group by its own fans.
+    kernel_size, stride, padding, dilation: a whole number or (vertical, horizontal); padding also (top, left, bottom,
+    right), or "same" for maps as large as the input's (stride 1). pad_value: the integer that stands outside the map.
+    Bipolar inputs have no 0: give one of their values, such as -1, where they are padded. groups: the outputs in so
+    many parts of equal size, each of its own part of the channels; as many as channels make a depthwise convolution.
+    Initialised as `QuantLinear`, each group by its own fans.
     """
 
     def __init__(
@@ -127,7 +130,7 @@ class QuantConv2d(nn.Conv2d):
         *,
         weight: WeightQuantizer,
         stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
+        padding: int | Padding | Literal["same"] = 0,
         dilation: int | tuple[int, int] = 1,
         pad_value: int = 0,
         groups: int = 1,
@@ -137,13 +140,17 @@ class QuantConv2d(nn.Conv2d):
         for name, value in ({"in_channels": in_channels, "out_channels": out_channels} | extents).items():
             if not all(isinstance(n, int) and n >= 1 for n in (value if isinstance(value, tuple) else (value,))):
                 raise UsageError(f"{name} must be positive whole numbers, not {value!r}")
-        if not all(isinstance(n, int) and n >= 0 for n in (padding if isinstance(padding, tuple) else (padding,))):
-            raise UsageError(f"padding must be whole numbers from 0 up, not {padding!r}")
+        if padding == "same":
+            padding = _same_padding(kernel_size, stride, dilation)
+        border: Padding = padding if isinstance(padding, tuple) else (padding, padding)
+        if len(border) not in (2, 4) or not all(isinstance(n, int) and n >= 0 for n in border):
+            raise UsageError(f"padding must be whole numbers from 0 up or 'same', not {padding!r}")
         if not isinstance(weight, WeightQuantizer):
             raise UsageError(f"weight must be a WeightQuantizer such as BinaryWeights(), not {weight!r}")
         if in_channels % groups or out_channels % groups:
             raise UsageError(f"groups must divide {in_channels} channels and {out_channels} outputs, not {groups}")
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=bias)
+        super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias=bias)
+        self.padding = self.border = border
         self.weight_quantizer = weight
         self.pad_value = pad_value
 
@@ -162,10 +169,10 @@ class QuantConv2d(nn.Conv2d):
 
     def padded(self, x: Tensor) -> Tensor:
         """The input with its border of `pad_value`."""
-        vertical, horizontal = map(int, self.padding)
-        if not (vertical or horizontal):
+        if not any(self.border):
             return x
-        return F.pad(x, (horizontal, horizontal, vertical, vertical), value=float(self.pad_value))
+        top, left, bottom, right = self.border if len(self.border) == 4 else self.border * 2
+        return F.pad(x, (left, right, top, bottom), value=float(self.pad_value))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, N, H', W'), in x's dtype."""
@@ -178,6 +185,19 @@ class QuantConv2d(nn.Conv2d):
         sizes = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
         groups = f", groups={self.groups}" if self.groups > 1 else ""
         return f"{self.in_channels}, {self.out_channels}, {sizes}, pad_value={self.pad_value}{groups}"
+
+
+def _same_padding(*extents: int | tuple[int, int]) -> Padding:
+    """Padding that keeps the map's size, as torch has it: of an odd number of pixels one more below and on the right.
+
+    extents: kernel size, stride and dilation.
+    """
+    kernel, stride, dilation = ((n, n) if isinstance(n, int) else n for n in extents)
+    if stride != (1, 1):
+        raise UsageError(f"padding 'same' takes stride 1, not {stride}")
+    top, left = ((k - 1) * d // 2 for k, d in zip(kernel, dilation, strict=True))
+    bottom, right = ((k - 1) * d - before for k, d, before in zip(kernel, dilation, (top, left), strict=True))
+    return (top, left) if (top, left) == (bottom, right) else (top, left, bottom, right)
 
 
 class SumPool2d(nn.Module):

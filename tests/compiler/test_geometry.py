@@ -12,7 +12,8 @@ def windows(draw: st.DrawFn) -> Window:
     pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
     shape = draw(st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3)))
     kernel, stride, dilation = draw(pair), draw(pair), draw(pair)
-    padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    side = st.integers(0, 3)
+    padding = draw(st.tuples(side, side) | st.tuples(side, side, side, side))
     try:
         return Window(shape, kernel, stride, padding, dilation)
     except UsageError:
@@ -23,6 +24,13 @@ def windows(draw: st.DrawFn) -> Window:
 def test_the_published_cnv_geometry():
     window = Window((32, 32, 3), (3, 3))
     assert (window.output, window.positions, window.columns) == ((30, 30), 900, 27)
+
+
+def test_a_border_of_four_sides():
+    window = Window((5, 7, 2), (2, 4), padding=(0, 1, 1, 2))
+    assert (window.border, window.padded, window.output) == ((0, 1, 1, 2), (6, 10), (5, 7))
+    assert list(window.taps(4, 0))[4:6] == [(5, -1), (5, 0)]
+    assert Window((5, 7, 2), (3, 3), padding=(1, 0)).border == (1, 0, 1, 0)
 
 
 def test_a_dilated_padded_strided_window():
@@ -60,6 +68,8 @@ def test_patches_pixels_and_taps_are_one_order(window: Window):
         ({"kernel": (3,)}, r"kernel must be \(vertical, horizontal\)"),
         ({"stride": (1, 0)}, r"stride must be .* from 1 up, not \(1, 0\)"),
         ({"padding": (-1, 0)}, r"padding must be .* from 0 up"),
+        ({"padding": (1, 0, 1)}, r"padding must be .* from 0 up, not \(1, 0, 1\)"),
+        ({"padding": (0, 0, 0, 3)}, r"padding \(0, 0, 0, 3\) must be less than the window's extent \(3, 3\)"),
         ({"padding": (3, 0)}, r"padding \(3, 0\) must be less than the window's extent \(3, 3\)"),
         ({"dilation": (2, 1)}, r"a window of \(5, 3\) pixels does not fit into \(4, 4\), padding included"),
     ],

@@ -120,9 +120,11 @@ def test_every_geometry(kernel, stride, dilation, padded: bool, bias: bool, grey
     torch.manual_seed(seed)
     channels = 1 if grey else 3
     padding = (kernel[0] // 2, kernel[1] // 2) if padded else (0, 0)
+    if seed % 3 == 0:
+        padding = (0, *padding[1:], *padding)
     layer = conv(
         channels, 6, kernel, stride=stride, dilation=dilation, padding=padding, pad_value=-255 if seed % 2 else 255,
-        bias=bias,
+        groups=channels if seed % 4 < 2 else 1, bias=bias,
     )  # fmt: skip
     if bias:
         nn.init.normal_(layer.bias, std=20)

@@ -35,6 +35,8 @@ GEOMETRIES = {
     "whole": WindowParams(Window((3, 4, 2), (3, 4)), 1, 1),
     "row": WindowParams(Window((1, 12, 2), (1, 5), (1, 2), (0, 2)), 1, 2, 1),
     "column": WindowParams(Window((12, 1, 2), (4, 1), (3, 1), (2, 0)), 1, 2, 1),
+    "four_sides": WindowParams(Window((5, 4, 3), (2, 4), (1, 1), (0, 1, 1, 2)), 2, 2, 2),
+    "below": WindowParams(Window((4, 6, 2), (2, 3), (2, 1), (0, 0, 1, 2)), 2, 2, 1, blocks=1),
     "mostly_padding": WindowParams(Window((2, 1, 1), (3, 2), (1, 1), (2, 2), (1, 2)), 2, 1, 2),
     "by_channel": WindowParams(Window((5, 4, 5), (3, 3), (2, 2), (1, 1)), 2, 2, 0, blocks=3),
     "by_channel_padded": WindowParams(Window((5, 5, 3), (2, 3), (1, 2), (1, 0)), 2, 2, 3, blocks=2),
@@ -76,8 +78,15 @@ def test_equals_its_reference(names: list[str], tmp_path: Path) -> None:
 
 
 windows = st.builds(
-    lambda size, kernel, stride, padding, dilation, channels: (size, kernel, stride, padding, dilation, channels),
-    *[st.tuples(*[st.integers(low, high)] * 2) for low, high in ((1, 7), (1, 3), (1, 3), (0, 2), (1, 3))],
+    lambda size, kernel, stride, padding, dilation, end, channels: (
+        size,
+        kernel,
+        stride,
+        (*padding, *end),
+        dilation,
+        channels,
+    ),
+    *[st.tuples(*[st.integers(low, high)] * 2) for low, high in ((1, 7), (1, 3), (1, 3), (0, 2), (1, 3), (0, 2))],
     st.integers(1, 8),
 )
 
@@ -85,8 +94,8 @@ windows = st.builds(
 def params_of(drawn: tuple[tuple[int, int], ...], channels: int, blocks: int = 1) -> WindowParams:
     size, kernel, stride, padding, dilation = drawn
     span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    padding = tuple(min(p, s - 1) for p, s in zip(padding, span, strict=True))
-    size = tuple(max(n, s - 2 * p, 1) for n, s, p in zip(size, span, padding, strict=True))
+    padding = tuple(min(p, s - 1) for p, s in zip(padding, span * 2, strict=True))
+    size = tuple(max(n, s - p - e, 1) for n, s, p, e in zip(size, span, padding[:2], padding[2:], strict=True))
     window = Window((*size, channels), kernel, stride, padding, dilation)
     assume((window.pixels() != PAD).any())
     assume(-(-channels // 2) % blocks == 0)

@@ -58,6 +58,16 @@ def test_without_groups_the_start_is_torchs_glorot():
     assert torch.equal(layer.weight, plain.weight)
 
 
+@pytest.mark.parametrize(("kernel", "dilation"), [((2, 3), 1), (4, (1, 2)), (1, 1), ((3, 2), (2, 3))])
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+def test_same_padding_is_torchs(kernel: int | tuple[int, int], dilation: int | tuple[int, int]):
+    layer = QuantConv2d(2, 3, kernel, weight=BinaryWeights(), dilation=dilation, padding="same")
+    theirs = nn.Conv2d(2, 3, kernel, dilation=dilation, padding="same", bias=False)
+    theirs.weight.data = torch.where(layer.weight >= 0, 1.0, -1.0)
+    x = torch.randint(0, 4, (2, 2, 9, 8)).float()
+    assert torch.equal(layer(x), theirs(x).round())
+
+
 def test_a_sum_pool_is_an_average_pool_without_its_divisor():
     x = torch.randint(-3, 4, (2, 3, 6, 5)).float()
     assert torch.equal(SumPool2d(2)(x), (F.avg_pool2d(x, 2) * 4).round())
@@ -75,7 +85,9 @@ def test_a_sum_pool_is_an_average_pool_without_its_divisor():
     [
         ({"kernel_size": 0}, "kernel_size must be positive whole numbers, not 0"),
         ({"stride": (1, 0)}, r"stride must be positive whole numbers, not \(1, 0\)"),
-        ({"padding": -1}, "padding must be whole numbers from 0 up, not -1"),
+        ({"padding": -1}, "padding must be whole numbers from 0 up or 'same', not -1"),
+        ({"padding": (1, 0, 1)}, r"padding must be whole numbers from 0 up or 'same', not \(1, 0, 1\)"),
+        ({"padding": "same", "stride": 2}, r"padding 'same' takes stride 1, not \(2, 2\)"),
         ({"groups": 0}, "groups must be positive whole numbers, not 0"),
         ({"groups": 2}, "groups must divide 1 channels and 1 outputs, not 2"),
         ({"weight": None}, "weight must be a WeightQuantizer"),
