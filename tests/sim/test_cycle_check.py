@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from random_graphs import random_graph
+from random_graphs import GraphBuilder
 from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
 from xnorflow.cli import main
 from xnorflow.compiler.folding import Folding, LayerFold, load_folding
-from xnorflow.compiler.ir import IntegerNetwork
+from xnorflow.compiler.ir import Encoding, IntegerNetwork
 from xnorflow.compiler.network_file import load_network
 from xnorflow.errors import HardwareError, UsageError
 from xnorflow.hdl.accelerator import Accelerator
@@ -53,6 +53,22 @@ def folded(network: IntegerNetwork) -> Folding:
     return Folding(layers)
 
 
+def residual() -> IntegerNetwork:
+    """Two blocks, the second one with a 1x1 convolution in its shortcut, and a concatenation."""
+    stream = (4, Encoding.SIGNED)
+    graph = GraphBuilder((8, 6, 3), (2, Encoding.UNSIGNED), seed=5)
+    value = graph.threshold(graph.conv("image", 4, 3, padding=1), stream)
+    sign = graph.threshold(value)
+    inner = graph.threshold(graph.conv(sign, 4, 3, padding=1))
+    branch = graph.threshold(graph.conv(inner, 4, 3, padding=1), stream)
+    sign = graph.threshold(graph.add(value, branch))
+    branch = graph.threshold(graph.conv(sign, 6, 3, stride=2, padding=1), stream)
+    shortcut = graph.threshold(graph.conv(sign, 6, 1, stride=2), stream)
+    value = graph.threshold(graph.add(branch, shortcut))
+    value = graph.concat(value, graph.max_pool(sign))
+    return graph.finish(graph.dense(value, 3))
+
+
 def check(design: Path, raw: NDArray[np.uint8], traces: int) -> None:
     checks = list(check_cycles(design, raw_images=raw, traces=traces))
     assert [c.stalls for c in checks] == [None, *range(1, traces + 1)]
@@ -69,7 +85,7 @@ def test_a_chain(pristine: Path, samples: NDArray[np.uint8]) -> None:
 
 def test_a_graph(tmp_path: Path) -> None:
     """Forks, joins, FIFOs, line buffers, pools."""
-    network = random_graph(4, ("residual", "concat", "shortcut", "code_pool"), requantize=False)
+    network = residual()
     design = written(network, folded(network), tmp_path / "design")
     check(design, codes(network, FRAMES), 5)
     result = simulate(design, raw_images=codes(network, FRAMES))
