@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..train.recurrent import whole_sequences
 from .golden import Trace, run
 from .ir import CodeType, IntegerNetwork, Node
 from .lowering import codes_of
 from .lowering_canonical import Canonical
+from .lowering_recurrent import sequence_ends
 from .lowering_trace import Site, Traced, trace
 from .scores import reduced
 
@@ -85,11 +87,12 @@ def compare_with_module(
     canonical = Canonical(traced)
     tally = Tally()
     outputs = []
+    batch = whole_sequences(module, batch)
     for start in range(0, len(raw_inputs), batch):
         raw = np.array(raw_inputs[start : start + batch])  # torch warns of arrays that are not writable, as of files
         scores = traced.sites[-1]
         tensors = canonical.everything(torch.from_numpy(raw), [*traced.at, scores.value])
-        golden = run(network, network.input_codes(raw))
+        golden = run(network, network.input_codes(raw), last=sequence_ends(module, len(raw)))
         for node, site in traced.at.items():
             exact = canonical.accumulators.get(site.name, tensors[node])
             compare_tensors(network.node(site.name), turned(site, exact), golden, tally)
@@ -102,7 +105,7 @@ def compare_with_module(
 def check_same_layers(network: IntegerNetwork, traced: Traced) -> None:
     """UsageError unless the network has the names and the weight shapes of the module."""
     found = [(stage.dot.name, *stage.dot.weights.codes.shape) for stage in network.stages()]
-    wanted = [(site.name, *traced.dot(site).weight.flatten(1).shape) for site in traced.dots]
+    wanted = [(site.name, *weight.shape) for site, weight in traced.matrices]
     for ours, theirs in zip_longest(found, wanted):
         if ours != theirs:
             raise UsageError(f"the network was not compiled from this module: it has layer {ours}, the module {theirs}")

@@ -18,6 +18,7 @@ from ..train.layers import QuantConv2d
 from .ir import Add, Input, IntegerNetwork, Node, Scores, Threshold
 from .lowering_canonical import Canonical
 from .lowering_nodes import concat_node, dot_node, node_ranges, pool_node
+from .lowering_recurrent import recurrent_node
 from .lowering_roles import Role, role_of
 from .lowering_trace import Site, Traced, trace
 from .ranges import RowRanges
@@ -46,7 +47,8 @@ def compile_module(
     ChannelsFirst, QuantConv2d, QuantLinear, Sign, QuantReLU, LinearQuant, LogQuant, BatchNorm1d, ...), with torch's own
     BatchNorm1d, BatchNorm2d, MaxPool2d, AvgPool2d, Flatten, Dropout, Identity and multiplications or additions of
     constants between. Tensors of codes may be read several times, added (`a + b`) and concatenated (torch.cat along
-    the channels). It is not changed: mode, device and parameters stay.
+    the channels); to QuantRNN and QuantLSTM samples are time steps. It is not changed: mode, device and parameters
+    stay.
     example_input: raw samples (B, *shape), B >= 1. Without an InputQuantizer they also tell the input's type: uint8
     is an 8-bit unsigned input, real numbers that are all -1 or +1 a 1-bit one.
     class_names: one a score, "0", "1", ... if not given. provenance: text that the network file keeps.
@@ -162,6 +164,8 @@ class Builder:
                 node: Node = input_node(self.traced, example)
             case Role.DOT:
                 node = dot_node(self.traced, site, before[0])
+            case Role.RECURRENT:
+                node = recurrent_node(self.traced, site, before[0])
             case Role.POOL | Role.SUM_POOL:
                 node = pool_node(self.traced, site, before[0])
             case Role.SUM:

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from torch import fx, nn
 
 from ..train.layers import QuantConv2d, QuantLinear
+from ..train.recurrent import QuantRecurrent
 from .lowering_roles import Role, data_inputs, data_nodes, module_of, pair, reason_for, role_of
 from .types import Encoding
 
@@ -26,6 +27,7 @@ AFTER: dict[Role, Flow] = {
     Role.QUANTIZE: Flow.CODES,
     Role.CODES: Flow.CODES,
     Role.JOIN: Flow.CODES,
+    Role.RECURRENT: Flow.CODES,
     Role.DOT: Flow.ACC,
     Role.SUM: Flow.ACC,
     Role.SUM_POOL: Flow.ACC,
@@ -70,7 +72,9 @@ def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
             (None, 1),
         ):
             yield node, "concatenates along another axis than the channels; use dim=1"
-        elif isinstance(module, QuantConv2d | QuantLinear) and module.weight_quantizer.encoding not in list(Encoding):
+        elif isinstance(
+            module, QuantConv2d | QuantLinear | QuantRecurrent
+        ) and module.weight_quantizer.encoding not in list(Encoding):
             yield node, f"has {type(module.weight_quantizer).__name__}, which are no integers; use BinaryWeights"
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
             yield node, "has no running statistics, so its outputs depend on the batch"
@@ -137,6 +141,7 @@ def misplaced(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
 
 READ_CODES: dict[Role | None, str] = {
     Role.DOT: "follows a dot product or a sum without an activation (Sign, QuantReLU, ...) between",
+    Role.RECURRENT: "reads numbers that are no codes; put an activation on the grid of its state in front",
     Role.SUM: "adds numbers that are no codes; put an activation with codes behind both branches",
     Role.JOIN: "concatenates numbers that are no codes; put an activation with codes behind each branch",
     Role.SUM_POOL: "sums numbers that are no codes; put an activation in front",

@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from ..train.activations import LinearQuant, LogQuant
 from ..train.layers import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign, SumPool2d
+from ..train.recurrent import QuantHardtanh, QuantRecurrent
 from .names import identifier
 
 __all__ = [
@@ -40,9 +41,10 @@ class Role(Enum):
     JOIN = auto()  # tensors of codes one behind the other
     COLUMN = auto()  # acts on each neuron's accumulator for itself: belongs into thresholds or scores
     CODES = auto()  # accumulators to codes
+    RECURRENT = auto()  # codes, time step by time step, to the codes of a state
 
 
-Activation: TypeAlias = Sign | QuantReLU | LinearQuant | LogQuant
+Activation: TypeAlias = Sign | QuantReLU | LinearQuant | LogQuant | QuantHardtanh
 ACTIVATIONS = get_args(Activation)
 
 ROLES: tuple[tuple[type[nn.Module], Role], ...] = (
@@ -50,6 +52,7 @@ ROLES: tuple[tuple[type[nn.Module], Role], ...] = (
     (ChannelsFirst, Role.CHANNELS),
     (QuantLinear, Role.DOT),
     (QuantConv2d, Role.DOT),
+    (QuantRecurrent, Role.RECURRENT),
     (nn.MaxPool2d, Role.POOL),
     (SumPool2d, Role.SUM_POOL),
     (nn.AvgPool2d, Role.SUM_POOL),

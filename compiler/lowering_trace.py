@@ -12,6 +12,7 @@ from torch import fx, nn
 
 from ..errors import UnsupportedLayerError, UsageError
 from ..train.layers import InputQuantizer, QuantConv2d, QuantLinear, ScoreNorm
+from ..train.recurrent import QuantRecurrent
 from .lowering_checks import Flow, flows, misplaced, unsupported
 from .lowering_roles import (
     ROLES,
@@ -82,9 +83,14 @@ class Traced:
         return site.sources[0].maps or any(role_of(self.module, node) is Role.CHANNELS for node in site.path)
 
     @property
-    def dots(self) -> tuple[Site, ...]:
-        """The dot products in topological order."""
-        return tuple(site for site in self.sites if site.role is Role.DOT)
+    def matrices(self) -> tuple[tuple[Site, torch.Tensor], ...]:
+        """The dot products and recurrent layers in topological order, with their latent weights as (N, K)."""
+        layers = ((site, self.layer(site)) for site in self.sites if site.role in (Role.DOT, Role.RECURRENT))
+        return tuple(
+            (site, layer.weight.flatten(1))
+            for site, layer in layers
+            if isinstance(layer, QuantConv2d | QuantLinear | QuantRecurrent)
+        )
 
     @property
     def score_norm(self) -> ScoreNorm | None:
@@ -140,6 +146,7 @@ PREFIXES = {
     Role.SUM: "add",
     Role.JOIN: "concat",
     Role.CODES: "act",
+    Role.RECURRENT: "recurrent",
 }
 """What names begin with where the module's own name is none; dot products have "fc" and "conv"."""
 
@@ -161,7 +168,7 @@ class Surveyor:
         self.place(Site("inputs", Role.QUANTIZE, quantize, quantize, (), (), False))
         for node in nodes:
             role = role_of(self.traced, node)
-            if role in (Role.DOT, Role.SUM, Role.SUM_POOL, Role.JOIN, Role.CODES) or (
+            if role in (Role.DOT, Role.RECURRENT, Role.SUM, Role.SUM_POOL, Role.JOIN, Role.CODES) or (
                 role is Role.POOL and self.flow[node] is not Flow.POOLED
             ):
                 self.add(node, role)
