@@ -8,12 +8,13 @@ from typing import Literal
 from ..config import from_mapping, load_yaml, nearest
 from ..errors import UsageError
 
-__all__ = ["DEFAULT_BOARD", "Board", "Budget", "Clock", "Family", "Interface", "list_boards", "load_board"]
+__all__ = ["DEFAULT_BOARD", "Board", "Budget", "Clock", "Family", "Interface", "Pins", "list_boards", "load_board"]
 
 DEFAULT_BOARD = "pynq-z1"
 
 _FOLDER = Path(__file__).parent
 _HZ_MIN, _HZ_MAX = 1_000, 1_000_000_000
+_BAUD_MIN, _BAUD_MAX = 300, 12_000_000
 
 
 class Family(StrEnum):
@@ -70,16 +71,45 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """How the board's top talks to the outside: a UART, a processor's AXI bus, or nothing (the bare accelerator)."""
+    """How the board's top talks to the outside: a UART, a processor's AXI bus, or nothing (the bare accelerator).
+
+    baud: of a UART, as the clock can make it.
+    """
 
     kind: Literal["uart", "axi", "none"] = "none"
+    baud: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind == "uart") != (self.baud is not None):
+            raise UsageError(f"interface {self.kind} {'needs' if self.kind == 'uart' else 'takes no'} baud")
+        if self.baud is not None and not _BAUD_MIN <= self.baud <= _BAUD_MAX:
+            raise UsageError(f"baud must lie between {_BAUD_MIN} and {_BAUD_MAX}, not {self.baud}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """Where the board's top is connected: the clock, and the UART as the device sees it (it receives at rx).
+
+    standard: the input/output standard, in the words of the family's tools.
+    """
+
+    clock: str
+    rx: str
+    tx: str
+    standard: str
+
+    def __post_init__(self) -> None:
+        used = (self.clock, self.rx, self.tx)
+        if not all(used) or len(set(used)) != len(used):
+            raise UsageError(f"clock, rx and tx must be three different pins, not {', '.join(map(repr, used))}")
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
     """One board: its device, clock, budget (None for an ASIC alone), interface and default way to count bits.
 
-    popcount is a `compiler.folding.Popcount` by value; "lut6" needs a family with 6-input LUTs.
+    part: the device as the family's tools want it named, where device and package do not say it. pins: of a board
+    with a UART. popcount is a `compiler.folding.Popcount` by value; "lut6" needs a family with 6-input LUTs.
     """
 
     name: str
@@ -91,6 +121,8 @@ class Board:
     clock: Clock
     budget: Budget | None = None
     interface: Interface = Interface()
+    part: str | None = None
+    pins: Pins | None = None
     popcount: Literal["adders", "lut6"] = "adders"
 
     def __post_init__(self) -> None:
@@ -98,6 +130,8 @@ class Board:
             raise UsageError("name must not be empty")
         if self.budget is None and self.family is not Family.ASIC:
             raise UsageError(f"missing budget (lut, ff, bram_kbit, dsp): family {self.family} has a fixed size")
+        if self.interface.kind == "uart" and self.pins is None:
+            raise UsageError("missing pins (clock, rx, tx, standard): interface uart needs them")
         if self.popcount == "lut6" and self.family.lut_inputs != 6:
             raise UsageError(f"popcount lut6 needs a family with 6-input LUTs; {self.family} has none, use adders")
 

@@ -1,3 +1,4 @@
+import importlib
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,17 @@ from xnorflow.compiler.folding import Popcount
 from xnorflow.config import dump_yaml, to_mapping
 from xnorflow.errors import UsageError
 
-NAMES = ["arty-a7-35t", "asic-generic", "icebreaker", "kv260", "pynq-z1", "tangnano9k", "ulx3s-85f", "zc706"]
+NAMES = [
+    *("arty-a7-35t", "asic-generic", "icebreaker", "icesugar-pro", "kv260", "pynq-z1", "pynq-z2", "tangnano20k"),
+    *("tangnano9k", "ultra96", "ulx3s-85f", "zc706"),
+]
+PLATFORMS = [
+    ("icebreaker", "icebreaker.ICEBreakerPlatform", "clk12", "IO_STANDARD"),
+    ("ulx3s-85f", "ulx3s.ULX3S_85F_Platform", "clk25", "IO_TYPE"),
+    ("icesugar-pro", "icesugar_pro.ICESugarProPlatform", "clk25", "IO_TYPE"),
+    ("tangnano9k", "tang_nano_9k.TangNano9kPlatform", "clk27", "IO_TYPE"),
+    ("arty-a7-35t", "arty_a7.ArtyA7_35Platform", "clk100", "IOSTANDARD"),
+]
 
 
 def test_shipped_boards_bear_the_name_of_their_file() -> None:
@@ -62,6 +73,16 @@ def test_unknown_name() -> None:
         ("asic-generic", {"popcount": "lut6"}, r"popcount lut6 needs"),
         ("icebreaker", {"interface": {"kind": "usb"}}, r"interface.kind must be one of uart, axi, none, not 'usb'"),
         ("icebreaker", {"name": ""}, r"name must not be empty"),
+        ("icebreaker", {"pins": None}, r"missing pins \(clock, rx, tx, standard\): interface uart needs them"),
+        ("icebreaker", {"pins": {"clock": "35", "rx": "6", "standard": "x"}}, r"pins: missing tx"),
+        (
+            "icebreaker",
+            {"pins": {"clock": "35", "rx": "6", "tx": "6", "standard": "x"}},
+            r"pins: clock, rx and tx must be three different pins, not '35', '6', '6'",
+        ),
+        ("icebreaker", {"interface": {"kind": "uart"}}, r"interface: interface uart needs baud"),
+        ("icebreaker", {"interface": {"kind": "axi", "baud": 9600}}, r"interface: interface axi takes no baud"),
+        ("icebreaker", {"interface": {"kind": "uart", "baud": 5}}, r"baud must lie between 300 and 12000000, not 5"),
     ],
 )
 def test_a_wrong_board_is_one_clear_line(tmp_path: Path, base: str, change: dict[str, object], message: str) -> None:
@@ -70,6 +91,21 @@ def test_a_wrong_board_is_one_clear_line(tmp_path: Path, base: str, change: dict
     with pytest.raises(UsageError, match=rf"wrong.yaml: .*{message}") as caught:
         load_board(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "platform", "clock", "attribute"), PLATFORMS, ids=[p[0] for p in PLATFORMS])
+def test_pins_are_those_that_amaranth_boards_knows(name: str, platform: str, clock: str, attribute: str) -> None:
+    module, _, kind = platform.partition(".")
+    known = getattr(importlib.import_module(f"amaranth_boards.{module}"), kind)()
+    resources = {resource.name: resource for resource in known.resources.values()}
+    board = load_board(name)
+    pins = board.pins
+    assert pins is not None
+    oscillator, uart = resources[clock], {part.name: part for part in resources["uart"].ios}
+    assert [pins.clock] == oscillator.ios[0].names
+    assert ([pins.rx], [pins.tx]) == (uart["rx"].ios[0].names, uart["tx"].ios[0].names)
+    assert oscillator.clock.frequency == board.clock.hz
+    assert pins.standard == oscillator.attrs[attribute]
 
 
 def test_missing_file() -> None:
