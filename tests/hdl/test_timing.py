@@ -3,7 +3,7 @@ holds as many beats at most."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from amaranth.lib import wiring
 from farm import Farm
 from test_activation import constants, thresholds
 from test_engine import COUNTS, params_of
+from test_engine_groups import params_of as params_of_groups
 from test_pool import POOLS
 from test_window import GEOMETRIES
 
-from xnorflow.compiler.folding import Memory
+from xnorflow.compiler.folding import LayerFold, Memory
 from xnorflow.compiler.parts import AddPart, ConcatPart
 from xnorflow.compiler.types import CodeType, Encoding
 from xnorflow.errors import HardwareError
@@ -117,6 +118,13 @@ def engines() -> dict[str, Case]:
     for number, values in enumerate(ENGINES):
         params = params_of(*values, name=f"e{number}")
         cases[f"e{number}"] = stream(Engine(params), params.synapse_folds, params.neuron_folds)
+    for pe, turns in ((4, 2), (10, 4)):  # planes in time; the second one has a buffer for them alone
+        params = params_of(10, 30, pe, 8, 4, 15, 1, name=f"t{turns}")
+        params = replace(params, fold=LayerFold(pe, 8, planes_in_time=turns))
+        cases[params.name] = stream(Engine(params), params.synapse_folds, params.neuron_folds)
+    for name in ("depthwise", "depthwise_at_once", "in_turn", "two_groups", "planes_in_turn"):
+        grouped = params_of_groups(name)
+        cases[name] = stream(Engine(grouped), grouped.synapse_folds * grouped.blocks, grouped.neuron_folds)
     return cases
 
 
