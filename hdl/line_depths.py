@@ -30,6 +30,7 @@ from ..compiler.parts import (
     InputPart,
     Part,
     PoolPart,
+    RecurrentPart,
     ResultPart,
     WindowPart,
     beats,
@@ -45,7 +46,7 @@ Times = NDArray[np.int64]
 
 _FRAMES = 4  # until the schedule repeats, in most networks; doubled until it does
 _FRAMES_MOST = 64
-_FIFO_LEAST = 3  # beats, so that one passes every cycle whatever its memory
+_FIFO_LEAST = 2  # beats, so that one passes every cycle
 _FIFO_SPARE = 1  # the place in its output register that a FIFO in block RAM fills late
 
 # Cycles from a beat that comes in to one that waits for it alone, where they are the same for all parts of a kind and
@@ -159,6 +160,12 @@ class _Schedule:
                 return _Flow(self._engine(part, source.times), source.lag + self._latencies.get(part.name, 0))
             case PoolPart():
                 return self._pool(part, source)
+            case RecurrentPart():
+                # Every step's state comes when the step is over, a fold after the other before.
+                count = beats(part.node.hidden, max(1, part.fold.pe // part.node.gates))
+                size = part.fold.synapse_folds(int(part.node.weights.codes.shape[1]))
+                ends = source.times[:, -1:] + part.cycles - (count - 1 - np.arange(count)) * size
+                return _Flow(_one_a_cycle(ends))
         return None
 
     def _fits(self, queue: _Queue, taken: Times) -> None:
@@ -213,7 +220,7 @@ class _Schedule:
         return _Flow(_one_a_cycle(source.times[:, last.ravel()]), source.lag)
 
     def _window(self, name: str, params: WindowParams, folds: int, times: Times) -> Times:
-        """The vectors' beats as their pixels come in; an engine behind of so many folds sets the pace."""
+        """The vectors' beats as their pixels come in; an engine behind of so many passes sets the pace."""
         reads = params.reads
         vectors, size = reads.shape
         written = _one_a_cycle(times)
@@ -229,11 +236,12 @@ class _Schedule:
         return issues.reshape(self._frames, vectors * size)
 
     def _engine(self, part: EnginePart, times: Times) -> Times:
-        """A beat goes out at the end of each fold."""
+        """A beat goes out at the end of each fold, the last of its passes."""
         rows, columns = part.stage.dot.weights.codes.shape
-        folds, size = part.fold.neuron_folds(rows), part.fold.synapse_folds(columns, part.stage.segments)
-        _, steps = _vectors(times.reshape(-1, size), folds)
-        ends = steps[:, -1:] + np.arange(folds) * size
+        passes, size = part.fold.passes(rows), part.fold.synapse_folds(columns, part.stage.segments)
+        _, steps = _vectors(times.reshape(-1, size), passes)
+        turns = part.fold.planes_in_time
+        ends = steps[:, -1:] + np.arange(turns - 1, passes, turns) * size
         return ends.reshape(self._frames, -1)
 
 

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,13 @@ class EngineEntry:
     """One engine: its nodes, matrix, folding, memories and the files these are loaded from.
 
     kind: of the dot product's node. sink: name of the tap on its output. cycles: a frame, so many vectors times
-    NF * SF. line_buffer: beats of SIMD codes that
+    NF * SF * planes in time. line_buffer: beats of SIMD codes that
     the sliding-window unit in front holds, 0 where there is none.
     latency: cycles from the issue of a fold's last step to its beat at the tap.
     """
 
     dot: str
-    kind: Literal["dense", "conv2d"]
+    kind: Literal["dense", "conv2d", "rnn", "lstm"]
     sink: str
     rows: int
     columns: int
@@ -109,6 +109,7 @@ class EngineEntry:
     simd: int
     nf: int
     sf: int
+    planes_in_time: int
     cycles: int
     memory: str
     memory_files: tuple[str, ...]
@@ -129,6 +130,7 @@ class StageEntry:
 class Manifest:
     """A design. files: path below the design folder -> SHA-256, of every file that `write_design` wrote beside it.
 
+    interleave: sequences that take turns on the ports, a frame of each; 0 where frames are no steps of sequences.
     memory_paths says where simulators and synthesis find the memory files that the Verilog names.
     """
 
@@ -142,6 +144,7 @@ class Manifest:
     input_lanes: int
     input_bits: int
     result: ResultEntry
+    interleave: int
     popcount: str
     popcount_stages: int
     engines: tuple[EngineEntry, ...]

@@ -52,6 +52,25 @@ DESIGNS: dict[str, tuple[IntegerNetwork, Folding, Results]] = {
         folding(2, (4, 6), (5, 3), (2, 4)),
         Results.SCORES,
     ),
+    "encodings": (  # ternary, signed and logarithmic weights, descending neurons everywhere; planes in time
+        random_network(
+            [21, 13, 9, 7, 5], PIXELS, (2, Encoding.SIGNED),
+            [(2, Encoding.TERNARY), (3, Encoding.SIGNED), (3, Encoding.LOG), (2, Encoding.UNSIGNED)], seed=10,
+        ),
+        Folding({
+            "dense0": LayerFold(4, 6, planes_in_time=4), "dense1": LayerFold(3, 13, planes_in_time=2),
+            "dense2": LayerFold(7, 2), "dense3": LayerFold(2, 7),
+        }),
+        Results.SCORES,
+    ),
+    "powers": (  # powers of two in every place
+        random_network(
+            [18, 12, 10, 4], (3, Encoding.LOG), (3, Encoding.LOG_UNSIGNED),
+            [(2, Encoding.LOG), (1, Encoding.BIPOLAR), (3, Encoding.LOG)], seed=11,
+        ),
+        Folding({"dense0": LayerFold(3, 6), "dense1": LayerFold(10, 4, planes_in_time=7), "dense2": LayerFold(2, 5)}),
+        Results.SCORES,
+    ),
     "output_bound": (random_network([9, 9, 9], seed=5), folding(1, (9, 9), (9, 9)), Results.SCORES),
 }  # fmt: skip
 
@@ -90,9 +109,10 @@ def prefixed(prefix: str, network: IntegerNetwork, folds: Folding, results: Resu
     [
         ("bench_streams", ("divides", "unfolded", "output_bound")),
         ("bench_streams", ("ragged", "class_only", "mixed")),
+        ("bench_streams", ("encodings", "powers")),
         ("bench_reset", ("divides", "class_only")),
     ],
-    ids=["even", "uneven", "reset"],
+    ids=["even", "uneven", "encodings", "reset"],
 )
 def test_equals_the_golden_model(bench: str, names: tuple[str, ...], tmp_path: Path) -> None:
     cases = tmp_path / "cases.json"

@@ -45,6 +45,17 @@ DESIGNS: dict[str, tuple[IntegerNetwork, Folding]] = {
         ),
         folding(3, conv0=(3, 2), conv1=(2, 3), dense0=(3, 8)),
     ),
+    # ternary weights, signed codes with a pad code, planes in time behind a window
+    "signed": (
+        random_conv_network(
+            (6, 6, 3), [Conv(4, (3, 3), padding=(1, 1)), Conv(5, (2, 2), pool_codes=HALVES)], (4,),
+            source=(8, Encoding.UNSIGNED), hidden=(2, Encoding.SIGNED), weights=(2, Encoding.TERNARY), seed=4,
+        ),
+        Folding({
+            "conv0": LayerFold(4, 3, planes_in_time=4), "conv1": LayerFold(2, 4, planes_in_time=2),
+            "dense0": LayerFold(4, 5),
+        }),
+    ),
     # pools in front of everything and overlapping behind a window that takes every beat; scores of codes
     "pools": (
         random_conv_network(

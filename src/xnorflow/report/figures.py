@@ -106,7 +106,9 @@ def resources(manifest: Manifest, layers: Sequence[LayerCounts], board: Board | 
         weight_memory_bits=totals["weight_bits"],
         float_memory_bits=sum(map(_float_bits, layers)),
         threshold_memory_bits=totals["threshold_bits"],
-        input_buffer_bits=sum(2 * e.sf * e.simd * e.activation_bits for e in manifest.engines if e.nf > 1),
+        input_buffer_bits=sum(
+            2 * e.sf * e.simd * e.activation_bits for e in manifest.engines if e.nf * e.planes_in_time > 1
+        ),
         board=manifest.source.board,
         board_lut=budget.lut if budget else None,
         board_bram_kbit=budget.bram_kbit if budget else None,
