@@ -30,7 +30,6 @@ from ..compiler.parts import (
     InputPart,
     Part,
     PoolPart,
-    RecurrentPart,
     ResultPart,
     WindowPart,
     beats,
@@ -46,7 +45,7 @@ Times = NDArray[np.int64]
 
 _FRAMES = 4  # until the schedule repeats, in most networks; doubled until it does
 _FRAMES_MOST = 64
-_FIFO_LEAST = 2  # beats, so that one passes every cycle
+_FIFO_LEAST = 3  # beats, so that one passes every cycle whatever its memory
 _FIFO_SPARE = 1  # the place in its output register that a FIFO in block RAM fills late
 
 # Cycles from a beat that comes in to one that waits for it alone, where they are the same for all parts of a kind and
@@ -160,12 +159,6 @@ class _Schedule:
                 return _Flow(self._engine(part, source.times), source.lag + self._latencies.get(part.name, 0))
             case PoolPart():
                 return self._pool(part, source)
-            case RecurrentPart():
-                # Every step's state comes when the step is over, a fold after the other before.
-                count = beats(part.node.hidden, max(1, part.fold.pe // part.node.gates))
-                size = part.fold.synapse_folds(int(part.node.weights.codes.shape[1]))
-                ends = source.times[:, -1:] + part.cycles - (count - 1 - np.arange(count)) * size
-                return _Flow(_one_a_cycle(ends))
         return None
 
     def _fits(self, queue: _Queue, taken: Times) -> None:

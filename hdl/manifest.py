@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 6
+VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class EngineEntry:
     """
 
     dot: str
-    kind: Literal["dense", "conv2d", "rnn", "lstm"]
+    kind: Literal["dense", "conv2d"]
     sink: str
     rows: int
     columns: int
@@ -130,7 +130,6 @@ class StageEntry:
 class Manifest:
     """A design. files: path below the design folder -> SHA-256, of every file that `write_design` wrote beside it.
 
-    interleave: sequences that take turns on the ports, a frame of each; 0 where frames are no steps of sequences.
     memory_paths says where simulators and synthesis find the memory files that the Verilog names.
     """
 
@@ -144,7 +143,6 @@ class Manifest:
     input_lanes: int
     input_bits: int
     result: ResultEntry
-    interleave: int
     popcount: str
     popcount_stages: int
     engines: tuple[EngineEntry, ...]
