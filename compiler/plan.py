@@ -113,7 +113,6 @@ class Planner:
         self._shapes: dict[str, StreamShape] = {}
         self._taps: list[Tap] = []
         self._yielding: dict[str, str] = {}  # node -> the part that yields its values
-        self._edges: dict[str, int] = {}
 
     def place(self, part: Part, reads: Sequence[str], shape: StreamShape | None) -> str:
         """Put a part behind the parts that it reads; `shape` of its output stream. Returns its name."""
@@ -149,7 +148,7 @@ class Planner:
         source = self._yielding[node]
         shape = self._shapes[source]
         read = _fork(source) if len(self.readers[node]) > 1 else source
-        edge = self._edge(source, reader)
+        edge = f"{source} to {reader}"
         if buffered:
             read = self.place(FifoPart(f"{edge} fifo", shape), [read], shape)
         if frame and shape.pixels > 1:
@@ -168,12 +167,6 @@ class Planner:
         part = ConverterPart(name, shape.size, shape.bits, shape.lanes, lanes, shape.pixels)
         after = StreamShape(shape.pixels, shape.size, lanes, shape.bits)
         return self.place(part, [read], after), after
-
-    def _edge(self, source: str, reader: str) -> str:
-        """A name for what stands between two parts; from the second time on, numbered."""
-        name = f"{source} to {reader}"
-        self._edges[name] = self._edges.get(name, 0) + 1
-        return name if self._edges[name] == 1 else f"{name} {self._edges[name]}"
 
 
 def _fork(part: str) -> str:

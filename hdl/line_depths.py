@@ -45,7 +45,7 @@ Times = NDArray[np.int64]
 
 _FRAMES = 4  # until the schedule repeats, in most networks; doubled until it does
 _FRAMES_MOST = 64
-_FIFO_LEAST = 3  # beats, so that one passes every cycle whatever its memory
+_FIFO_LEAST = 2  # beats, so that one passes every cycle
 _FIFO_SPARE = 1  # the place in its output register that a FIFO in block RAM fills late
 
 # Cycles from a beat that comes in to one that waits for it alone, where they are the same for all parts of a kind and
