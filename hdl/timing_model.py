@@ -146,7 +146,13 @@ def _offsets(sizes: Sequence[int]) -> NDArray[np.int64]:
 
 
 def accelerator_circuit(accelerator: Accelerator, frames: int) -> Circuit:
-    """The circuit of an accelerator between a source of so many frames and a sink of their results."""
+    """The circuit of an accelerator between a source of so many frames and a sink of their results.
+
+    HardwareError naming every part that has no cells, as those have not whose handshakes depend on data.
+    """
+    untimed = [name for name, part in accelerator.parts.items() if not hasattr(part, "timing")]
+    if untimed:
+        raise HardwareError(f"the cycle model does not cover {', '.join(untimed)}")
     circuit = Circuit()
     streams: dict[str, Iterator[int]] = {}
     for name, part in accelerator.parts.items():

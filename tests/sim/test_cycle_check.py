@@ -19,6 +19,7 @@ from xnorflow.compiler.ir import Encoding, IntegerNetwork
 from xnorflow.compiler.network_file import load_network
 from xnorflow.errors import HardwareError, UsageError
 from xnorflow.hdl.accelerator import Accelerator
+from xnorflow.hdl.engine import Engine
 from xnorflow.hdl.generate import write_design
 from xnorflow.hdl.timing_model import accelerator_circuit
 from xnorflow.sim.cycle_check import check_cycles
@@ -165,3 +166,9 @@ def test_without_numba_the_model_says_the_same(network: IntegerNetwork, monkeypa
     monkeypatch.delitem(sys.modules, "xnorflow.hdl.timing_kernel")
     assert not importlib.import_module("xnorflow.hdl.timing_kernel").COMPILED
     assert run() == compiled
+
+
+def test_parts_without_cells_are_named(network: IntegerNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Engine, "timing")
+    with pytest.raises(HardwareError, match="the cycle model does not cover dense0, dense1, dense2"):
+        accelerator_circuit(Accelerator(network, folded(network)), 1)
