@@ -1,6 +1,7 @@
 """Random integer networks for tests: no training, every kind of threshold, exact ranges."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -17,12 +18,18 @@ from xnorflow.compiler.ir import (
     Weights,
 )
 from xnorflow.compiler.ranges import acc_type
-from xnorflow.compiler.types import code_values
+from xnorflow.compiler.types import bits_problem, code_values
 from xnorflow.compiler.verify import verify
 from xnorflow.compiler.verify_edges import score_range
 
 BINARY = (1, Encoding.BIPOLAR)
 LOGARITHMIC = (Encoding.LOG, Encoding.LOG_UNSIGNED)
+
+
+def kinds(most: int = 8) -> list[tuple[int, Encoding]]:
+    """(bits, encoding) of every code of at most so many bits."""
+    every = product(range(1, most + 1), Encoding)
+    return [(bits, encoding) for bits, encoding in every if bits_problem(bits, encoding) is None]
 
 
 def random_weights(rng: np.random.Generator, rows: int, columns: int, bits: int, encoding: Encoding) -> Weights:

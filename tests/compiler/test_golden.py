@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import random_network
+from random_networks import kinds, random_network
 
 from xnorflow.compiler import golden
 from xnorflow.compiler.ir import Dense, Encoding, Input, IntegerNetwork, Scores, Threshold
@@ -12,7 +12,19 @@ from xnorflow.errors import UsageError
 
 
 def value_of(code: int, bits: int, encoding: Encoding) -> int:
-    return 2 * code - (2**bits - 1) if encoding is Encoding.BIPOLAR else code
+    half = 2 ** (bits - 1)
+    match encoding:
+        case Encoding.BIPOLAR:
+            return 2 * code - (2**bits - 1)
+        case Encoding.SIGNED:
+            return code - half
+        case Encoding.TERNARY:
+            return (-1, 0, 1)[code]
+        case Encoding.LOG:
+            return 2 ** (code - half) if code >= half else -(2 ** (half - 1 - code))
+        case Encoding.LOG_UNSIGNED:
+            return 2 ** (code - 1) if code else 0
+    return code
 
 
 def interpret(network: IntegerNetwork, sample: list[int]) -> dict[str, list[int]]:
@@ -48,14 +60,14 @@ def interpret(network: IntegerNetwork, sample: list[int]) -> dict[str, list[int]
     return tensors
 
 
-CODES = st.tuples(st.integers(1, 4), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED]))
+CODES = st.sampled_from(kinds(4))
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=4), CODES, CODES, CODES, st.integers(0, 999))
 def test_golden_model_is_the_definition(widths, source, hidden, weights, seed: int):
     network = random_network(widths, source, hidden, weights, seed)
-    codes = np.random.default_rng(seed).integers(0, 1 << source[0], (5, widths[0]), dtype=np.uint8)
+    codes = np.random.default_rng(seed).integers(0, network.input.type.max_code + 1, (5, widths[0]), dtype=np.uint8)
     trace = golden.run(network, codes)
     assert list(trace) == [node.name for node in network.nodes]
     for index, sample in enumerate(codes.tolist()):

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import random_network
+from random_networks import kinds, random_network
 
 from xnorflow.compiler import golden
 from xnorflow.compiler.ir import AccType, Encoding, InputTransform, IntegerNetwork
@@ -53,9 +53,9 @@ def assembled(header: dict[str, Any], described: dict[str, Any], data: bytes) ->
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.integers(1, 20), min_size=2, max_size=4),
-    st.tuples(st.integers(1, 8), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED])),
-    st.tuples(st.integers(1, 4), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED])),
-    st.tuples(st.integers(1, 8), st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED])),
+    st.sampled_from(kinds()),
+    st.sampled_from(kinds(4)),
+    st.sampled_from(kinds()),
     st.integers(0, 999),
 )
 def test_what_is_saved_is_what_is_loaded(widths, source, hidden, weights, seed: int):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_networks import LOGARITHMIC, kinds, random_weights
 
 from xnorflow.compiler.ir import CodeType, Encoding, Weights
 from xnorflow.compiler.ranges import acc_type, row_ranges
@@ -12,18 +13,15 @@ from xnorflow.compiler.ranges import acc_type, row_ranges
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(1, 4),
-    st.integers(1, 2),
-    st.integers(1, 2),
-    st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED]),
-    st.sampled_from([Encoding.BIPOLAR, Encoding.UNSIGNED]),
+    st.sampled_from(kinds(3)),
+    st.sampled_from(kinds(2)),
     st.integers(0, 999),
 )
 def test_ranges_are_those_of_all_inputs(
-    columns: int, w_bits: int, a_bits: int, w_encoding: Encoding, a_encoding: Encoding, seed: int
+    columns: int, w_kind: tuple[int, Encoding], a_kind: tuple[int, Encoding], seed: int
 ):
-    codes = np.random.default_rng(seed).integers(0, 1 << w_bits, (3, columns), dtype=np.uint8)
-    weights, source = Weights(codes, w_bits, w_encoding), CodeType((columns,), a_bits, a_encoding)
-    inputs = np.array(list(product(range(1 << a_bits), repeat=columns)), np.uint8)
+    weights, source = random_weights(np.random.default_rng(seed), 3, columns, *w_kind), CodeType((columns,), *a_kind)
+    inputs = np.array(list(product(range(source.max_code + 1), repeat=columns)), np.uint8)
     reached = source.values(inputs) @ weights.values().T
     ranges = row_ranges(weights, source)
     assert np.array_equal(ranges.lo, reached.min(axis=0)) and np.array_equal(ranges.hi, reached.max(axis=0))
@@ -31,7 +29,7 @@ def test_ranges_are_those_of_all_inputs(
         grid = set(range(ranges.lo[neuron], ranges.hi[neuron] + 1, ranges.step[neuron]))
         assert set(values.tolist()) <= grid
         assert len(grid) == ranges.counts[neuron]
-        if w_bits == 1 and w_encoding is Encoding.BIPOLAR:
+        if w_kind == (1, Encoding.BIPOLAR) and a_kind[1] not in LOGARITHMIC:
             assert set(values.tolist()) == grid
     assert (acc_type(weights, source).lo, acc_type(weights, source).hi) == (reached.min(), reached.max())
 

@@ -1,27 +1,23 @@
 """From accumulators to counts and back: the hardware's constants answer as the integer network does."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import random_network
+from random_networks import LOGARITHMIC, kinds, random_network
 
 from xnorflow.compiler import golden
 from xnorflow.compiler.counts import popcount_bits
 from xnorflow.compiler.folding import LayerFold
 from xnorflow.compiler.ir import Encoding, Stage, Threshold
-from xnorflow.compiler.types import bits_problem
 from xnorflow.errors import HardwareError
 from xnorflow.hdl.constants import engine_params, popcount_domain, score_params
 from xnorflow.hdl.params import MAX_COUNT_BITS
 
 Kind = tuple[int, Encoding]
-KINDS = [(bits, kind) for kind, bits in product(Encoding, range(1, 9)) if bits_problem(bits, kind) is None]
-CODES = st.sampled_from(KINDS)
-AFFINE = st.sampled_from([(bits, kind) for bits, kind in KINDS if bits <= 4 and "log" not in kind])
-HIDDEN = st.sampled_from([(bits, kind) for bits, kind in KINDS if bits <= 4])
+CODES = st.sampled_from(kinds())
+AFFINE = st.sampled_from([(bits, kind) for bits, kind in kinds(4) if kind not in LOGARITHMIC])
+HIDDEN = st.sampled_from(kinds(4))
 WEIGHTS = st.lists(CODES, min_size=3, max_size=3)  # layer by layer
 
 
