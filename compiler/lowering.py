@@ -19,7 +19,7 @@ from .ir import Add, Input, IntegerNetwork, Node, Scores, Threshold
 from .lowering_canonical import Canonical
 from .lowering_nodes import concat_node, dot_node, node_ranges, pool_node
 from .lowering_recurrent import recurrent_node
-from .lowering_roles import Role, role_of
+from .lowering_roles import Role, data_inputs, role_of
 from .lowering_trace import Site, Traced, trace
 from .ranges import RowRanges
 from .scores import find_scores, reduced
@@ -82,8 +82,8 @@ def check_example(traced: Traced, canonical: Canonical, example: Tensor) -> None
             check_dot(traced, site, shapes[site.value], samples)
         elif site.role in (Role.CODES, None):
             check_path(traced, site, shapes, samples)
-        elif site.role is Role.JOIN and any(traced.reads_maps(site) and not source.maps for source in site.sources):
-            raise UnsupportedLayerError(f"{site.name} concatenates flattened maps; concatenate the maps")
+        elif site.role in (Role.SUM, Role.JOIN):
+            check_join(traced, site, shapes)
 
 
 def check_dot(traced: Traced, site: Site, shape: tuple[int, ...], samples: int) -> None:
@@ -95,6 +95,20 @@ def check_dot(traced: Traced, site: Site, shape: tuple[int, ...], samples: int) 
         raise UnsupportedLayerError(
             f"{site.operation.target} yields shape {shape} for {samples} samples; only (B, N) has an integer form"
         )
+
+
+def check_join(traced: Traced, site: Site, shapes: Mapping[fx.Node, tuple[int, ...]]) -> None:
+    """Sums and concatenations join vectors, or maps with their channels first: flattened ones have another order."""
+    for source, node in zip(site.sources, data_inputs(site.operation), strict=True):
+        first, shape, turned = shapes[source.value], shapes[node], source.maps
+        while node is not source.value:
+            turned |= role_of(traced.module, node) is Role.CHANNELS
+            (node,) = data_inputs(node)
+        pixel = first[2:] == (1, 1)
+        if len(first) > 2 and not pixel and not (turned and len(shape) == 4):
+            raise UnsupportedLayerError(
+                f"{site.name} joins maps {first[1:]} as {shape[1:]}; join them as (B, C, H, W), not flattened"
+            )
 
 
 def check_path(traced: Traced, site: Site, shapes: Mapping[fx.Node, tuple[int, ...]], samples: int) -> None:

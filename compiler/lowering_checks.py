@@ -1,6 +1,6 @@
 """Which operations of a traced module have no integer form, by themselves or where they stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 
 from torch import fx, nn
@@ -72,6 +72,8 @@ def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
             (None, 1),
         ):
             yield node, "concatenates along another axis than the channels; use dim=1"
+        elif role is Role.JOIN and len(joined(node)) != len(data_inputs(node)):
+            yield node, "concatenates a tensor with itself or with a constant"
         elif isinstance(
             module, QuantConv2d | QuantLinear | QuantRecurrent
         ) and module.weight_quantizer.encoding not in list(Encoding):
@@ -80,6 +82,12 @@ def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
             yield node, "has no running statistics, so its outputs depend on the batch"
         elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
             yield from ((node, reason) for reason in pool_problems(module))
+
+
+def joined(node: fx.Node) -> Sequence[object]:
+    """What a concatenation is given, in order."""
+    tensors = node.args[0] if node.args else node.kwargs["tensors"]
+    return tensors if isinstance(tensors, Sequence) else ()
 
 
 def pool_problems(module: nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d) -> Iterator[str]:
