@@ -1,0 +1,137 @@
+"""What the open tools of a family are told about a board: constraints, and the arguments from Verilog to bitstream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import HardwareError
+from .loader import Board, Family, Pins
+
+__all__ = ["Flow", "Step", "build_script", "constraints", "flow_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A program of the tool flow and its arguments; {name} stands for the top's name. produces: the file it writes."""
+
+    tool: str
+    arguments: tuple[str, ...]
+    produces: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """From Verilog to a bitstream. synth: the Yosys command that makes {name}.json; constraints: its file's name."""
+
+    synth: str
+    constraints: str
+    steps: tuple[Step, ...]
+
+    @property
+    def bitstream(self) -> str:
+        """The last file."""
+        return self.steps[-1].produces
+
+
+_GOWIN_FAMILIES = {"GW1NR-LV9": "GW1N-9C", "GW2AR-LV18": "GW2A-18C"}
+
+
+def flow_of(board: Board) -> Flow:
+    """The open flow of a board with a UART; HardwareError for families that have none."""
+    match board.family:
+        case Family.ICE40:
+            device = board.device.removeprefix("iCE40").lower().removesuffix("k") + "k"
+            return Flow(
+                "synth_ice40 -dsp -abc9 -device u",
+                "{name}.pcf",
+                (
+                    Step(
+                        "nextpnr-ice40",
+                        (
+                            f"--{device}", "--package", board.package.lower(), "--json", "{name}.json",
+                            "--pcf", "{name}.pcf", "--freq", _mhz(board), "--asc", "{name}.asc",
+                            "--report", "{name}.report.json",
+                        ),
+                        "{name}.asc",
+                    ),
+                    Step("icepack", ("{name}.asc", "{name}.bin"), "{name}.bin"),
+                ),
+            )  # fmt: skip
+        case Family.ECP5:
+            size = board.device.removeprefix("LFE5U-").removesuffix("F").lower() + "k"
+            return Flow(
+                "synth_ecp5 -nowidelut",
+                "{name}.lpf",
+                (
+                    Step(
+                        "nextpnr-ecp5",
+                        (
+                            f"--{size}", "--package", board.package, "--speed", "6", "--json", "{name}.json",
+                            "--lpf", "{name}.lpf", "--freq", _mhz(board), "--textcfg", "{name}.config",
+                            "--report", "{name}.report.json",
+                        ),
+                        "{name}.config",
+                    ),
+                    Step("ecppack", ("{name}.config", "{name}.bit"), "{name}.bit"),
+                ),
+            )  # fmt: skip
+        case Family.GOWIN if board.device in _GOWIN_FAMILIES and board.part is not None:
+            family = _GOWIN_FAMILIES[board.device]
+            kind = "gw2a" if family.startswith("GW2A") else "gw1n"
+            return Flow(
+                f"synth_gowin -family {kind} -nowidelut",
+                "{name}.cst",
+                (
+                    Step(
+                        "nextpnr-himbaechel-gowin",
+                        (
+                            "--device", board.part, "--vopt", f"family={family}", "--vopt", "cst={name}.cst",
+                            "--json", "{name}.json", "--freq", _mhz(board), "--write", "{name}.pnr.json",
+                            "--report", "{name}.report.json",
+                        ),
+                        "{name}.pnr.json",
+                    ),
+                    Step("gowin_pack", ("-d", family, "-o", "{name}.fs", "{name}.pnr.json"), "{name}.fs"),
+                ),
+            )  # fmt: skip
+    known = ", ".join((Family.ICE40, Family.ECP5, Family.GOWIN))
+    raise HardwareError(f"board {board.name}: no open tools make a bitstream for {board.device} (they do for {known})")
+
+
+def constraints(board: Board) -> str:
+    """The constraints file: where clk, rx and tx are, and how fast the clock is. HardwareError without pins."""
+    pins = board.pins
+    if pins is None:
+        raise HardwareError(f"board {board.name} names no pins: no constraints are written")
+    match board.family:
+        case Family.ICE40:
+            lines = [f"set_io {port} {pin}" for port, pin in _ports(pins)]
+            lines.append(f"set_frequency clk {_mhz(board)}")
+        case Family.ECP5:
+            lines = [f'LOCATE COMP "{port}" SITE "{pin}";' for port, pin in _ports(pins)]
+            lines += [f'IOBUF PORT "{port}" IO_TYPE={pins.standard};' for port, _ in _ports(pins)]
+            lines.append(f'FREQUENCY PORT "clk" {_mhz(board)} MHZ;')
+        case Family.GOWIN:
+            lines = [f'IO_LOC "{port}" {pin};' for port, pin in _ports(pins)]
+            lines += [f'IO_PORT "{port}" IO_TYPE={pins.standard};' for port, _ in _ports(pins)]
+        case _:
+            lines = [
+                f"set_property -dict {{PACKAGE_PIN {pin} IOSTANDARD {pins.standard}}} [get_ports {port}]"
+                for port, pin in _ports(pins)
+            ]
+            lines.append(f"create_clock -name clk -period {1e9 / board.clock.hz:.3f} [get_ports clk]")
+    return "\n".join(lines) + "\n"
+
+
+def build_script(flow: Flow, name: str, sources: Sequence[str]) -> str:
+    """The same flow as a shell script, for the tools as their makers ship them."""
+    read = f"read_verilog {' '.join(sources)}; {flow.synth} -top {name} -json {name}.json"
+    steps = [" ".join((step.tool, *step.arguments)).replace("{name}", name) for step in flow.steps]
+    return "\n".join(("#!/bin/sh", "set -e", f'yosys -p "{read}"', *steps)) + "\n"
+
+
+def _ports(pins: Pins) -> tuple[tuple[str, str], ...]:
+    return ("clk", pins.clock), ("rx", pins.rx), ("tx", pins.tx)
+
+
+def _mhz(board: Board) -> str:
+    return f"{board.clock.hz / 1e6:g}"
