@@ -18,7 +18,8 @@ an offset of the weights would need, is never formed:
 - BIPOLAR: XNOR planes of the code's bits.
 - UNSIGNED: AND planes of the code's bits.
 - SIGNED: q - 2^(n-1) = sum_{i >= 1} 2^(i-1) (2 q_i - 1) - (1 - q_0): XNOR planes of half the bipolar power, and an ANDN
-  plane. As many bits as the code has, and counts half as large as those of two's complement with a negative top plane.
+  plane. As many bits as the code has, and a power of two less to add up than two's complement with a negative top
+  plane would have.
 - TERNARY: an AND and an ANDN plane of one power; as many LUTs as two XNOR planes, and counts half as large.
 - LOG: an XNOR plane for the sign; LOG_UNSIGNED: an AND plane for "not 0". The other bits say by how far the level is
   shifted to the left, which makes activation planes of shifted bits. With n-bit exponents that is one bit to count for
