@@ -259,7 +259,7 @@ def test_concatenated_codes_have_one_grid_and_one_shape():
     "body",
     [
         lambda m, x: torch.cat([m.sign(x).flatten(1), m.sign2(x).flatten(1)], 1),
-        lambda m, x: m.sign(x).flatten(1) + m.sign2(x).flatten(1),
+        lambda m, x: m.same(m.sign(x).flatten(1) + m.sign2(x).flatten(1)),
         lambda m, x: torch.cat([m.same(m.all(x)).flatten(1), x.flatten(1)], 1),
     ],
 )
