@@ -164,7 +164,7 @@ def _count(network: IntegerNetwork, stage: Stage, folding: Folding, behind: list
         threshold_bits=threshold_bits,
         weight_reads=positions * passes * fold.pe * sf * fold.simd * weights.bits,
         threshold_reads=threshold_reads,
-        activation_reads=positions * passes * sf * fold.simd * source.bits,
+        activation_reads=positions * passes * sf * fold.lanes(rows, stage.groups) * source.bits,
         activation_writes=positions * columns * source.bits,
         additions=additions,
         multiplications=multiplications,

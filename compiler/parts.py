@@ -26,6 +26,7 @@ __all__ = [
     "ForkPart",
     "InputPart",
     "Part",
+    "PoolOperation",
     "PoolPart",
     "ResultPart",
     "ScoresPart",
@@ -109,14 +110,19 @@ class ConverterPart:
 
 @dataclass(frozen=True, slots=True)
 class WindowPart:
-    """The sliding-window unit in front of a convolution."""
+    """The sliding-window unit in front of a convolution.
+
+    lanes: codes a beat. passes: how often the engine goes through what it yields. blocks: parts of a pixel's channels,
+    those of a convolution in groups that are worked on one after the other.
+    """
 
     dot: str
     window: Window
     bits: int
-    simd: int
+    lanes: int
     pad_code: int
-    folds: int
+    passes: int
+    blocks: int = 1
     kind = StageKind.WINDOW
 
     @property
@@ -129,7 +135,7 @@ class WindowPart:
         """Cycles a frame: every pixel comes in, every window's pixels go out."""
         height, width, channels = self.window.input
         taps = self.window.positions * self.window.kernel[0] * self.window.kernel[1]
-        return max(height * width, taps) * beats(channels, self.simd)
+        return max(height * width, taps) * beats(channels, self.lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +160,23 @@ class EnginePart:
         return self.stage.vectors * vector
 
 
+class PoolOperation(StrEnum):
+    """What a pool makes of the numbers of a window."""
+
+    MAX = "max"
+    SUM = "sum"
+
+
 @dataclass(frozen=True, slots=True)
 class PoolPart:
-    """A max-pool of codes."""
+    """A pool of codes or counts, 0..`largest`; least: the channels of which a maximum takes the least number."""
 
     name: str
     window: Window
-    bits: int
+    largest: int
     lanes: int
+    operation: PoolOperation = PoolOperation.MAX
+    least: frozenset[int] = frozenset()
     kind = StageKind.POOL
 
     @property

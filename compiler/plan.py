@@ -9,7 +9,9 @@ lanes that it wants, places its parts, and says which of them yields the node's 
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..errors import HardwareError
 from .folding import Folding, check_folding
@@ -24,6 +26,7 @@ from .ir import (
     Node,
     Requantize,
     Scores,
+    SumPool,
     Threshold,
 )
 from .parts import (
@@ -36,6 +39,7 @@ from .parts import (
     ForkPart,
     InputPart,
     Part,
+    PoolOperation,
     PoolPart,
     ResultPart,
     ScoresPart,
@@ -44,7 +48,7 @@ from .parts import (
     beats,
 )
 from .planes import DotForm
-from .types import AccType, CodeType
+from .types import CodeType, code_values
 
 __all__ = ["RULES", "Plan", "Planner", "Rule", "Tap", "check_buildable", "plan_parts"]
 
@@ -72,6 +76,13 @@ class Plan:
     reads: Mapping[str, tuple[str, ...]]
     shapes: Mapping[str, StreamShape]
     taps: tuple[Tap, ...]
+
+    def tap_behind(self, part: str) -> Tap:
+        """The first tap on the way from a part on."""
+        taps, readers = {tap.part: tap for tap in self.taps}, {name: k for k, of in self.reads.items() for name in of}
+        while part not in taps:
+            part = readers[part]
+        return taps[part]
 
 
 def plan_parts(network: IntegerNetwork, folding: Folding) -> Plan:
@@ -113,6 +124,7 @@ class Planner:
         self._shapes: dict[str, StreamShape] = {}
         self._taps: list[Tap] = []
         self._yielding: dict[str, str] = {}  # node -> the part that yields its values
+        self._within: set[str] = set()  # nodes whose work other nodes' parts do
 
     def place(self, part: Part, reads: Sequence[str], shape: StreamShape | None) -> str:
         """Put a part behind the parts that it reads; `shape` of its output stream. Returns its name."""
@@ -132,9 +144,13 @@ class Planner:
             shape = self._shapes[part]
             self.place(ForkPart(_fork(part), shape, readers), [part], shape)
 
-    def yielded(self, node: Node) -> bool:
-        """Whether a part placed before yields the node's values already."""
-        return node.name in self._yielding
+    def absorb(self, node: Node) -> None:
+        """The node is part of what follows it: no stream has its values."""
+        self._within.add(node.name)
+
+    def placed(self, node: Node) -> bool:
+        """Whether parts placed before do the node's work already."""
+        return node.name in self._yielding or node.name in self._within
 
     def shape(self, node: str) -> StreamShape:
         """Of the stream with the node's values."""
@@ -188,50 +204,73 @@ def _place_input(planner: Planner, node: Node) -> None:
     """
     assert isinstance(node, Input)
     first = next(iter(planner.stages.values()))
-    simd = planner.folding.layers[first.dot.name].simd
+    rows = int(first.dot.weights.codes.shape[0])
+    taken = planner.folding.layers[first.dot.name].lanes(rows, first.groups)
     as_map = len(node.type.shape) > 1 and not all(isinstance(reader, Dense) for reader in planner.readers[node.name])
     size = node.type.size
     if as_map:
         # (H, W) is a map of one channel to windows
         size = node.type.shape[2] if len(node.type.shape) == 3 else 1
     pixels = node.type.size // size
-    lanes = simd if pixels == 1 or size % simd == 0 else size
+    lanes = taken if pixels == 1 or size % taken == 0 else size
     part = InputPart(node.name, node.type.size, node.type.bits, lanes)
     planner.yields(node, planner.place(part, [], StreamShape(pixels, size, lanes, node.type.bits)))
 
 
 def _place_dot(planner: Planner, node: Node) -> None:
-    """A sliding window in front of a convolution, and the engine; a Threshold that alone reads it works inside."""
+    """A sliding window in front of a convolution, and the engine. A Threshold that alone reads it works inside, also
+    through pools of accumulators: those then pool its codes."""
     assert isinstance(node, Dense | Conv2d)
+    pools, inside = _threshold_behind(planner, node)
     stage, fold = planner.stages[node.name], planner.folding.layers[node.name]
+    if inside is not None:
+        stage = replace(stage, sink=inside)
     rows, columns = (int(extent) for extent in node.weights.codes.shape)
-    source = planner.take(node.inputs[0], node.name, fold.simd, frame=isinstance(node, Dense))
+    lanes = fold.lanes(rows, stage.groups)
+    source = planner.take(node.inputs[0], node.name, lanes, frame=isinstance(node, Dense))
     if isinstance(node, Conv2d):
-        window, bits = node.window(stage.input_type), stage.input_type.bits
-        part = WindowPart(node.name, window, bits, fold.simd, node.pad_code or 0, fold.passes(rows))
+        window, bits, blocks = node.window(stage.input_type), stage.input_type.bits, fold.blocks(rows, stage.groups)
+        passes = fold.passes(rows) // blocks
+        part = WindowPart(node.name, window, bits, lanes, node.pad_code or 0, passes, blocks)
         pixels = window.positions * window.kernel[0] * window.kernel[1]
-        source = planner.place(part, [source], StreamShape(pixels, window.input[2], fold.simd, bits))
-    engine = EnginePart(node.name, stage, fold)
-    inside = engine.threshold
+        source = planner.place(part, [source], StreamShape(pixels, window.input[2], lanes, bits))
     counts = columns * DotForm.of(node.weights, stage.input_type).column_max
     bits = inside.type.bits if inside else counts.bit_length()
-    planner.place(engine, [source], StreamShape(stage.vectors, rows, fold.pe, bits))
-    if inside is not None:
-        planner.yields(inside, node.name, tap=inside.name)
-    else:
-        planner.yields(node, node.name, tap=stage.sink.name if stage.sink is not None else node.name)
+    shape = StreamShape(stage.vectors, rows, fold.pe, bits)
+    name = planner.place(EnginePart(node.name, stage, fold), [source], shape)
+    if inside is None:
+        planner.yields(node, name, tap=stage.sink.name if stage.sink is not None else node.name)
+        return
+    # The codes of neurons that descend fall as the accumulators rise.
+    least = frozenset(np.flatnonzero(inside.descending).tolist())
+    for pool in pools:
+        window = pool.window(planner.network.node(pool.inputs[0]).type)
+        shape = replace(shape, pixels=window.positions)
+        pooled = PoolPart(pool.name, window, inside.type.max_code, fold.pe, least=least)
+        name = planner.place(pooled, [name], shape)
+        planner.absorb(pool)
+    planner.yields(inside, name, tap=inside.name)
 
 
-def _refuse_dot(network: IntegerNetwork, node: Node) -> Iterator[str]:
-    assert isinstance(node, Dense | Conv2d)
-    if isinstance(node, Conv2d) and node.groups > 1:
-        yield "a convolution in groups"
+def _threshold_behind(planner: Planner, node: Node) -> tuple[list[MaxPool], Threshold | None]:
+    """The Threshold that alone reads a node through pools, or None, and those pools."""
+    pools: list[MaxPool] = []
+    while len(readers := planner.readers[node.name]) == 1:
+        (node,) = readers
+        match node:
+            case MaxPool():
+                pools.append(node)
+            case Threshold():
+                return pools, node
+            case _:
+                break
+    return [], None
 
 
 def _place_activation(planner: Planner, node: Node) -> None:
     """A part of its own, unless it works inside an engine; as many lanes as come."""
     assert isinstance(node, Threshold | Requantize)
-    if planner.yielded(node):
+    if planner.placed(node):
         return
     before = planner.shape(node.inputs[0])
     read = planner.take(node.inputs[0], node.name, before.lanes)
@@ -241,19 +280,27 @@ def _place_activation(planner: Planner, node: Node) -> None:
 
 
 def _place_pool(planner: Planner, node: Node) -> None:
-    """As many lanes as come."""
-    assert isinstance(node, MaxPool)
-    before = planner.shape(node.inputs[0])
-    window = node.window(planner.network.node(node.inputs[0]).type)
-    read = planner.take(node.inputs[0], node.name, before.lanes)
-    shape = StreamShape(window.positions, before.size, before.lanes, before.bits)
-    part = PoolPart(node.name, window, before.bits, before.lanes)
+    """As many lanes as come; of codes, of counts, or of codes that become sums."""
+    assert isinstance(node, MaxPool | SumPool)
+    if planner.placed(node):
+        return
+    before, source = planner.shape(node.inputs[0]), planner.network.node(node.inputs[0]).type
+    window, lanes = node.window(source), before.lanes
+    read = planner.take(node.inputs[0], node.name, lanes)
+    if isinstance(node, SumPool):
+        assert isinstance(source, CodeType)  # verified
+        part = PoolPart(node.name, window, source.max_code, lanes, PoolOperation.SUM)
+        bits = (window.kernel[0] * window.kernel[1] * source.max_code).bit_length()
+    else:
+        part, bits = PoolPart(node.name, window, (1 << before.bits) - 1, lanes), before.bits
+    shape = StreamShape(window.positions, before.size, lanes, bits)
     planner.yields(node, planner.place(part, [read], shape), tap=node.name)
 
 
 def _refuse_pool(network: IntegerNetwork, node: Node) -> Iterator[str]:
-    if isinstance(node.type, AccType):
-        yield "a pool of accumulators"
+    source = network.node(node.inputs[0]).type
+    if isinstance(source, CodeType) and np.ptp(np.diff(code_values(source.bits, source.encoding))):
+        yield f"sums of {source.encoding} codes"
 
 
 def _place_add(planner: Planner, node: Node) -> None:
@@ -300,11 +347,12 @@ def _refuse_scores(network: IntegerNetwork, node: Node) -> Iterator[str]:
 
 RULES: dict[type[Node], Rule] = {
     Input: Rule(_place_input),
-    Dense: Rule(_place_dot, _refuse_dot),
-    Conv2d: Rule(_place_dot, _refuse_dot),
+    Dense: Rule(_place_dot),
+    Conv2d: Rule(_place_dot),
     Threshold: Rule(_place_activation),
     Requantize: Rule(_place_activation),
-    MaxPool: Rule(_place_pool, _refuse_pool),
+    MaxPool: Rule(_place_pool),
+    SumPool: Rule(_place_pool, _refuse_pool),
     Add: Rule(_place_add),
     Concat: Rule(_place_concat),
     Scores: Rule(_place_scores, _refuse_scores),

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.ir import Add, Conv2d, Dense, IntegerNetwork, Node
+from ..compiler.ir import Add, Conv2d, Dense, IntegerNetwork, MaxPool, Node, SumPool
 from ..compiler.parts import AddPart
 from ..compiler.types import CodeType, Integers, code_values
 from ..errors import HardwareError
@@ -66,6 +66,14 @@ def stream_domain(network: IntegerNetwork, node: Node) -> Domain:
             return PopcountDomain(
                 part.step, np.full(node.type.shape[-1], sum(kind.lo for kind in types), dtype=np.int64), part.most
             )
+        case MaxPool():
+            return stream_domain(network, network.node(node.inputs[0]))
+        case SumPool():
+            source, taps = network.node(node.inputs[0]).type, node.kernel[0] * node.kernel[1]
+            assert isinstance(source, CodeType)  # verified
+            step = (source.hi - source.lo) // source.max_code  # of uniform codes; others are not built
+            least = np.full(node.type.shape[-1], taps * source.lo, dtype=np.int64)
+            return PopcountDomain(step, least, taps * source.max_code)
     raise HardwareError(f"{node.name}: no stream carries the values of {node.kind} nodes")
 
 

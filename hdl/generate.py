@@ -164,7 +164,7 @@ def _engine(stage: Stage, accelerator: Accelerator) -> EngineEntry:
     return EngineEntry(
         dot=p.name,
         kind="conv2d" if isinstance(stage.dot, Conv2d) else "dense",
-        sink=next(tap.name for tap in accelerator.plan.taps if tap.part == stage.dot.name),
+        sink=accelerator.plan.tap_behind(stage.dot.name).name,
         rows=p.rows,
         columns=p.columns,
         activation_bits=p.activation_bits,

@@ -55,12 +55,12 @@ _LATENCY_WINDOW, _LATENCY_POOL, _LATENCY_FIFO, _LATENCY_JOIN = 1, 2, 2, 1
 
 def window_params(part: WindowPart) -> WindowParams:
     """Parameters of the sliding-window unit of a convolution."""
-    return WindowParams(part.window, part.bits, part.simd, part.pad_code)
+    return WindowParams(part.window, part.bits, part.lanes, part.pad_code, part.blocks)
 
 
 def pool_params(part: PoolPart) -> PoolParams:
     """Parameters of a pool."""
-    return PoolParams(part.window, (1 << part.bits) - 1, part.lanes)
+    return PoolParams(part.window, part.largest, part.lanes, part.operation, part.least)
 
 
 def line_depths(plan: Plan, interval: int, latencies: Mapping[str, int] | None = None) -> Mapping[str, int]:
@@ -153,7 +153,7 @@ class _Schedule:
             case ActivationPart():
                 return _Flow(source.times, source.lag + self._latencies.get(part.name, 0))
             case WindowPart():
-                times = self._window(part.name, window_params(part), part.folds, source.times)
+                times = self._window(part.name, window_params(part), part.passes, source.times)
                 return _Flow(times, source.lag + _LATENCY_WINDOW)
             case EnginePart():
                 return _Flow(self._engine(part, source.times), source.lag + self._latencies.get(part.name, 0))
@@ -212,13 +212,13 @@ class _Schedule:
         last = part.window.pixels().max(axis=1)[:, None] * width + np.arange(width)
         return _Flow(_one_a_cycle(source.times[:, last.ravel()]), source.lag)
 
-    def _window(self, name: str, params: WindowParams, folds: int, times: Times) -> Times:
-        """The vectors' beats as their pixels come in; an engine behind of so many passes sets the pace."""
+    def _window(self, name: str, params: WindowParams, passes: int, times: Times) -> Times:
+        """The vectors' beats as their pixels come in; an engine behind of so many passes a block sets the pace."""
         reads = params.reads
         vectors, size = reads.shape
         written = _one_a_cycle(times)
-        ready = np.where(reads == PAD, 0, written[:, reads] + 1).reshape(-1, size)
-        issues = _vectors(ready, folds)[0]
+        ready = np.where(reads == PAD, 0, written[:, reads] + 1).reshape(-1, params.block_beats)
+        issues = _vectors(ready, passes)[0].reshape(-1, size)
         ends = issues[:, -1]
         tails = (np.arange(self._frames)[:, None] * params.beats_in + params.tails[:-1]).ravel()
         # A beat finds its place free if the windows that were over by then let go what lay there.
@@ -231,7 +231,8 @@ class _Schedule:
     def _engine(self, part: EnginePart, times: Times) -> Times:
         """A beat goes out at the end of each fold, the last of its passes."""
         rows, columns = part.stage.dot.weights.codes.shape
-        passes, size = part.fold.passes(rows), part.fold.synapse_folds(columns, part.stage.segments)
+        size = part.fold.synapse_folds(columns, part.stage.segments)
+        passes = part.fold.passes(rows) // part.fold.blocks(rows, part.stage.groups)
         _, steps = _vectors(times.reshape(-1, size), passes)
         turns = part.fold.planes_in_time
         ends = steps[:, -1:] + np.arange(turns - 1, passes, turns) * size
@@ -245,12 +246,12 @@ def _one_a_cycle(times: Times) -> Times:
     return chain.reshape(times.shape)
 
 
-def _vectors(ready: Times, folds: int) -> tuple[Times, Times]:
+def _vectors(ready: Times, passes: int) -> tuple[Times, Times]:
     """Vectors (V, SF) whose beats are there from `ready` on, into an engine with two banks of input buffer.
 
-    When each beat goes into a bank, and when each step of the first fold is issued.
+    When each beat goes into a bank, and when each step of the first of its passes is issued.
     """
-    if folds == 1:
+    if passes == 1:
         beats = _one_a_cycle(ready)
         return beats, beats
     index = np.arange(ready.shape[1])
@@ -262,5 +263,5 @@ def _vectors(ready: Times, folds: int) -> tuple[Times, Times]:
         taken[vector] = np.maximum.accumulate(first) + index
         steps[vector] = np.maximum.accumulate(np.maximum(taken[vector] + 1 - index, last + 1)) + index
         previous = int(taken[vector, -1])
-        before, last = last, int(steps[vector, -1]) + (folds - 1) * len(index)
+        before, last = last, int(steps[vector, -1]) + (passes - 1) * len(index)
     return taken, steps

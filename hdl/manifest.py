@@ -93,10 +93,9 @@ class BufferEntry:
 class EngineEntry:
     """One engine: its nodes, matrix, folding, memories and the files these are loaded from.
 
-    kind: of the dot product's node. sink: name of the tap on its output. cycles: a frame, so many vectors times
-    NF * SF * planes in time. line_buffer: beats of SIMD codes that
-    the sliding-window unit in front holds, 0 where there is none.
-    latency: cycles from the issue of a fold's last step to its beat at the tap.
+    kind: of the dot product's node. sink: name of the tap on its output (behind its pools). cycles: a frame, so many
+    vectors times NF * SF * planes in time. line_buffer: beats that the sliding-window unit in front holds, 0 where
+    there is none. latency: cycles from the issue of a fold's last step to its beat at the output.
     """
 
     dot: str

@@ -1,7 +1,6 @@
 """Pools: channel by channel the largest or the sum of a window."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
@@ -12,21 +11,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from numpy.typing import NDArray
 
 from ..compiler.geometry import Window
+from ..compiler.parts import PoolOperation
 from .stream import beat_signature, frame_beats, pack_frame, require_positive
 from .timing import Cell, Collect, Lines, Pass
 from .window import SlidingWindow
 from .window_model import WindowParams, least_depth
 
-__all__ = ["Pool", "PoolOperation", "PoolParams"]
+__all__ = ["Pool", "PoolParams"]
 
 Numbers = NDArray[np.integer]
-
-
-class PoolOperation(StrEnum):
-    """What a pool makes of the numbers of a window."""
-
-    MAX = "max"
-    SUM = "sum"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """The parts of an accelerator in stream order, their beats and bounds."""
 
+import numpy as np
 import pytest
 from random_conv_networks import Conv, random_conv_network
 
 from xnorflow.compiler.cycles import fold_table, initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold, check_folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
-from xnorflow.compiler.parts import ConverterPart, InputPart, StageKind, WindowPart
+from xnorflow.compiler.parts import ConverterPart, InputPart, PoolOperation, PoolPart, StageKind, WindowPart
 from xnorflow.compiler.plan import plan_parts
 from xnorflow.compiler.solver import default_folding, fold_for_cycles
 from xnorflow.errors import HardwareError, UsageError
@@ -73,6 +74,40 @@ def test_pixels_that_do_not_divide() -> None:
         ConverterPart("conv0 to dense0 pixels", 7, 1, 3, 7, 20),
         ConverterPart("conv0 to dense0", 140, 1, 7, 8, 1),
     )
+
+
+def test_groups_come_block_by_block() -> None:
+    """12 neurons and 8 channels in 4 groups: one after the other in two folds each, or two at once."""
+    network = random_conv_network((5, 5, 8), [Conv(12, (2, 3), groups=4)], (4,))
+    plans = [plan_parts(network, Folding({"conv0": f, "dense0": LayerFold(4, 8)}, 4)) for f in
+             (LayerFold(1, 1), LayerFold(3, 2), LayerFold(6, 2))]  # fmt: skip
+    windows = [part for plan in plans for part in plan.parts if isinstance(part, WindowPart)]
+    assert [(part.lanes, part.blocks, part.passes) for part in windows] == [(1, 4, 3), (2, 4, 1), (4, 2, 1)]
+    assert [part.cycles for part in windows] == [12 * 6 * 8, 12 * 6 * 4, 12 * 6 * 2]
+    engines = [part.cycles for plan in plans for part in plan.parts if part.name == "conv0"]
+    assert engines == [12 * 12 * 12, 12 * 4 * 6, 12 * 2 * 6]
+
+
+def test_a_pool_of_accumulators_pools_codes() -> None:
+    """Thresholds move in front of pools that nobody else reads: of descending neurons the least code is taken."""
+    network = random_conv_network((6, 6, 2), [Conv(8, (3, 3), pool_acc=HALVES)], (4,), seed=4)
+    plan = plan_parts(network, Folding({"conv0": LayerFold(4, 2), "dense0": LayerFold(4, 8)}, 4))
+    (pool,) = (part for part in plan.parts if isinstance(part, PoolPart))
+    descending = network.node("conv_act0").descending
+    assert 0 < len(pool.least) < 8 and pool.least == set(np.flatnonzero(descending).tolist())
+    assert (pool.largest, plan.shapes["conv0"].bits, plan.shapes[pool.name].bits) == (1, 1, 1)
+    tap = plan.tap_behind("conv0")
+    assert (tap.name, tap.part) == ("conv_act0", "acc_pool0")
+
+
+def test_sums_have_the_bits_of_their_largest() -> None:
+    network = random_conv_network(
+        (5, 5, 2), [Conv(3, (2, 2), pool_sum=HALVES)], (4,), hidden=(2, Encoding.UNSIGNED), seed=4
+    )
+    plan = plan_parts(network, Folding({"conv0": LayerFold(3, 2), "dense0": LayerFold(4, 3)}, 4))
+    assert plan.shapes["sum0"].bits == (4 * 3).bit_length()
+    (pool,) = (part for part in plan.parts if isinstance(part, PoolPart))
+    assert (pool.operation, pool.largest, pool.cycles) == (PoolOperation.SUM, 3, 16)
 
 
 def test_simd_is_limited_by_the_channels() -> None:

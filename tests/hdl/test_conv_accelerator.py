@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from amaranth.back import verilog
 from farm import Farm
@@ -12,7 +13,18 @@ from random_conv_networks import Conv, random_codes, random_conv_network
 from xnorflow.compiler import golden
 from xnorflow.compiler.cycles import initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold
-from xnorflow.compiler.ir import Encoding, IntegerNetwork
+from xnorflow.compiler.ir import (
+    Concat,
+    Dense,
+    Encoding,
+    IntegerNetwork,
+    Requantize,
+    Scores,
+    Threshold,
+    Weights,
+)
+from xnorflow.compiler.ranges import acc_type
+from xnorflow.compiler.verify import verify
 from xnorflow.errors import HardwareError
 from xnorflow.hdl.accelerator import Accelerator
 from xnorflow.hdl.axi import OutputAdapter
@@ -67,6 +79,26 @@ DESIGNS: dict[str, tuple[IntegerNetwork, Folding]] = {
 }  # fmt: skip
 
 
+def pooled_counts(seed: int) -> IntegerNetwork:
+    """A pool of accumulators that a Threshold and a Requantize read: it works on counts. Their codes stand side by
+    side, for a dense layer."""
+    network = random_conv_network((6, 5, 3), [Conv(5, (3, 2), pool_acc=HALVES)], source=(2, Encoding.UNSIGNED),
+                                  hidden=(2, Encoding.UNSIGNED), seed=seed)  # fmt: skip
+    image, conv0, pool, act = network.nodes[:4]
+    assert isinstance(act, Threshold) and act.type.shape == (2, 2, 5)
+    rng = np.random.default_rng(seed)
+    scaled = Requantize("scaled", (pool.name,), act.type, rng.integers(-9, 10, 5), rng.integers(0, 60, 5), 5)
+    both = Concat("both", (act.name, scaled.name), replace(act.type, shape=(2, 2, 10)))
+    weights = Weights(rng.integers(0, 2, (4, 40), dtype=np.uint8), 1, Encoding.BIPOLAR)
+    dense = Dense("dense0", (both.name,), acc_type(weights, both.type), weights)
+    ones, zeros = np.ones(4, dtype=np.int64), np.zeros(4, dtype=np.int64)
+    scores = Scores("scores", (dense.name,), dense.type, ones, zeros)
+    return verify(IntegerNetwork((image, conv0, pool, act, scaled, both, dense, scores), tuple("abcd")))
+
+
+DESIGNS["pool_of_counts"] = (pooled_counts(7), folding(4, conv0=(2, 3), dense0=(2, 5)))
+
+
 def case_of(network: IntegerNetwork, folds: Folding) -> dict[str, object]:
     codes = random_codes(network, FRAMES, seed=6)
     trace = golden.run(network, codes)
@@ -113,6 +145,6 @@ def test_verilog_names_parts() -> None:
 
 
 def test_what_is_not_built_is_refused_by_name() -> None:
-    pooled = random_conv_network((5, 5, 1), [Conv(2, (2, 2), pool_acc=HALVES)])
-    with pytest.raises(HardwareError, match=r"^hardware for acc_pool0 \(a pool of accumulators\) is not built yet$"):
+    pooled = random_conv_network((5, 5, 1), [Conv(2, (2, 2), pool_sum=HALVES)], hidden=(2, Encoding.LOG))
+    with pytest.raises(HardwareError, match=r"^hardware for sum0 \(sums of log codes\) is not built yet$"):
         Accelerator(pooled, folding(1, conv0=(1, 1), dense0=(1, 1)))

@@ -9,7 +9,8 @@ import pytest
 from farm import Farm
 
 from xnorflow.compiler.geometry import Window
-from xnorflow.hdl.pool import Pool, PoolOperation, PoolParams
+from xnorflow.compiler.parts import PoolOperation
+from xnorflow.hdl.pool import Pool, PoolParams
 from xnorflow.hdl.stream import pack_frame
 from xnorflow.sim.component import run_bench
 
