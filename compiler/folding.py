@@ -8,9 +8,7 @@ from pathlib import Path
 from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
 from ..errors import UsageError
 from ..files import atomic_write
-from .ir import (
-    IntegerNetwork,
-)
+from .ir import IntegerNetwork, Recurrent
 from .planes import DotForm
 
 __all__ = [
@@ -111,15 +109,21 @@ class LayerFold:
 
 @dataclass(frozen=True)
 class Folding:
-    """Foldings by the name of the dot product; score lanes = classes scored in one cycle; how to count bits."""
+    """Foldings by the name of the dot product; score lanes = classes scored in one cycle; how to count bits.
+
+    interleave: sequences that recurrent layers work on in turn, a frame of each; every one has a state of its own.
+    """
 
     layers: Mapping[str, LayerFold]
     score_lanes: int = 1
     popcount: Popcount = Popcount.ADDERS
+    interleave: int = 1
 
     def __post_init__(self) -> None:
         if self.score_lanes < 1:
             raise UsageError(f"score_lanes must be a positive whole number, not {self.score_lanes}")
+        if self.interleave < 1:
+            raise UsageError(f"interleave must be a positive whole number, not {self.interleave}")
 
 
 def load_folding(path: Path, network: IntegerNetwork | None = None) -> Folding:
@@ -165,6 +169,16 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
         problem = folding.layers[stage.dot.name].planes_problem(DotForm.of(stage.dot.weights, stage.input_type))
         if problem is not None:
             raise UsageError(f"layer {stage.dot.name!r}: {problem}")
+    for node in network.nodes:
+        if not isinstance(node, Recurrent):
+            continue
+        fold = folding.layers[node.name]
+        if fold.pe % node.gates and node.gates % fold.pe:
+            raise UsageError(
+                f"layer {node.name!r}: pe {fold.pe} splits the {node.gates} gates of a unit; use 1, 2 or 4 n"
+            )
+        if node.features % fold.simd:
+            raise UsageError(f"layer {node.name!r}: simd {fold.simd} does not divide its {node.features} inputs")
     classes = len(network.class_names)
     if folding.score_lanes >= 2 * classes:
         raise UsageError(f"score_lanes {folding.score_lanes} is too large for {classes} classes; use at most {classes}")

@@ -13,7 +13,8 @@ import numpy as np
 
 from .folding import LayerFold
 from .geometry import Window
-from .ir import Node, Requantize, Stage, Threshold
+from .ir import Node, Recurrent, Requantize, Stage, Threshold
+from .recurrent_cycles import steps_cycles
 from .types import CodeType, code_values
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Part",
     "PoolOperation",
     "PoolPart",
+    "RecurrentPart",
     "ResultPart",
     "ScoresPart",
     "StageKind",
@@ -50,6 +52,7 @@ class StageKind(StrEnum):
     CONCAT = "concat"
     FORK = "fork"
     FIFO = "fifo"
+    RECURRENT = "recurrent"
     SCORES = "scores"
     OUTPUT = "output"
 
@@ -286,6 +289,22 @@ class FifoPart:
 
 
 @dataclass(frozen=True, slots=True)
+class RecurrentPart:
+    """A recurrent layer: its engine, and the way of the state back; `interleave` sequences in turn."""
+
+    name: str
+    node: Recurrent
+    fold: LayerFold
+    interleave: int
+    kind = StageKind.RECURRENT
+
+    @property
+    def cycles(self) -> int:
+        """Cycles a step, rounded up where several take turns."""
+        return -(-steps_cycles(self.node, self.fold, self.interleave) // self.interleave)
+
+
+@dataclass(frozen=True, slots=True)
 class ScoresPart:
     """The score unit."""
 
@@ -320,6 +339,7 @@ Part: TypeAlias = (
     | ConcatPart
     | ForkPart
     | FifoPart
+    | RecurrentPart
     | ScoresPart
     | ResultPart
 )

@@ -24,6 +24,7 @@ from .ir import (
     IntegerNetwork,
     MaxPool,
     Node,
+    Recurrent,
     Requantize,
     Scores,
     SumPool,
@@ -41,6 +42,7 @@ from .parts import (
     Part,
     PoolOperation,
     PoolPart,
+    RecurrentPart,
     ResultPart,
     ScoresPart,
     StreamShape,
@@ -48,6 +50,7 @@ from .parts import (
     beats,
 )
 from .planes import DotForm
+from .recurrent import Lstm, Rnn
 from .types import CodeType, code_values
 
 __all__ = ["RULES", "Plan", "Planner", "Rule", "Tap", "check_buildable", "plan_parts"]
@@ -206,7 +209,9 @@ def _place_input(planner: Planner, node: Node) -> None:
     first = next(iter(planner.stages.values()))
     rows = int(first.dot.weights.codes.shape[0])
     taken = planner.folding.layers[first.dot.name].lanes(rows, first.groups)
-    as_map = len(node.type.shape) > 1 and not all(isinstance(reader, Dense) for reader in planner.readers[node.name])
+    as_map = len(node.type.shape) > 1 and not all(
+        isinstance(reader, Dense | Recurrent) for reader in planner.readers[node.name]
+    )
     size = node.type.size
     if as_map:
         # (H, W) is a map of one channel to windows
@@ -218,59 +223,37 @@ def _place_input(planner: Planner, node: Node) -> None:
 
 
 def _place_dot(planner: Planner, node: Node) -> None:
-    """A sliding window in front of a convolution, and the engine. A Threshold that alone reads it works inside, also
-    through pools of accumulators: those then pool its codes."""
+    """A sliding window in front of a convolution, and the engine; a Threshold that alone reads it works inside."""
     assert isinstance(node, Dense | Conv2d)
-    pools, inside = _threshold_behind(planner, node)
     stage, fold = planner.stages[node.name], planner.folding.layers[node.name]
-    if inside is not None:
-        stage = replace(stage, sink=inside)
     rows, columns = (int(extent) for extent in node.weights.codes.shape)
-    lanes = fold.lanes(rows, stage.groups)
-    source = planner.take(node.inputs[0], node.name, lanes, frame=isinstance(node, Dense))
+    source = planner.take(node.inputs[0], node.name, fold.simd, frame=isinstance(node, Dense))
     if isinstance(node, Conv2d):
-        window, bits, blocks = node.window(stage.input_type), stage.input_type.bits, fold.blocks(rows, stage.groups)
-        passes = fold.passes(rows) // blocks
-        part = WindowPart(node.name, window, bits, lanes, node.pad_code or 0, passes, blocks)
+        window, bits = node.window(stage.input_type), stage.input_type.bits
+        part = WindowPart(node.name, window, bits, fold.simd, node.pad_code or 0, fold.passes(rows))
         pixels = window.positions * window.kernel[0] * window.kernel[1]
-        source = planner.place(part, [source], StreamShape(pixels, window.input[2], lanes, bits))
+        source = planner.place(part, [source], StreamShape(pixels, window.input[2], fold.simd, bits))
+    engine = EnginePart(node.name, stage, fold)
+    inside = engine.threshold
     counts = columns * DotForm.of(node.weights, stage.input_type).column_max
     bits = inside.type.bits if inside else counts.bit_length()
-    shape = StreamShape(stage.vectors, rows, fold.pe, bits)
-    name = planner.place(EnginePart(node.name, stage, fold), [source], shape)
-    if inside is None:
-        planner.yields(node, name, tap=stage.sink.name if stage.sink is not None else node.name)
-        return
-    # The codes of neurons that descend fall as the accumulators rise.
-    least = frozenset(np.flatnonzero(inside.descending).tolist())
-    for pool in pools:
-        window = pool.window(planner.network.node(pool.inputs[0]).type)
-        shape = replace(shape, pixels=window.positions)
-        pooled = PoolPart(pool.name, window, inside.type.max_code, fold.pe, least=least)
-        name = planner.place(pooled, [name], shape)
-        planner.absorb(pool)
-    planner.yields(inside, name, tap=inside.name)
+    planner.place(engine, [source], StreamShape(stage.vectors, rows, fold.pe, bits))
+    if inside is not None:
+        planner.yields(inside, node.name, tap=inside.name)
+    else:
+        planner.yields(node, node.name, tap=stage.sink.name if stage.sink is not None else node.name)
 
 
-def _threshold_behind(planner: Planner, node: Node) -> tuple[list[MaxPool], Threshold | None]:
-    """The Threshold that alone reads a node through pools, or None, and those pools."""
-    pools: list[MaxPool] = []
-    while len(readers := planner.readers[node.name]) == 1:
-        (node,) = readers
-        match node:
-            case MaxPool():
-                pools.append(node)
-            case Threshold():
-                return pools, node
-            case _:
-                break
-    return [], None
+def _refuse_dot(network: IntegerNetwork, node: Node) -> Iterator[str]:
+    assert isinstance(node, Dense | Conv2d)
+    if isinstance(node, Conv2d) and node.groups > 1:
+        yield "a convolution in groups"
 
 
 def _place_activation(planner: Planner, node: Node) -> None:
     """A part of its own, unless it works inside an engine; as many lanes as come."""
     assert isinstance(node, Threshold | Requantize)
-    if planner.placed(node):
+    if planner.yielded(node):
         return
     before = planner.shape(node.inputs[0])
     read = planner.take(node.inputs[0], node.name, before.lanes)
@@ -332,6 +315,16 @@ def _place_concat(planner: Planner, node: Node) -> None:
     planner.yields(node, planner.place(part, reads, shape), tap=node.name)
 
 
+def _place_recurrent(planner: Planner, node: Node) -> None:
+    """One part; h comes out as many units a beat as the engine finishes."""
+    assert isinstance(node, Recurrent)
+    fold = planner.folding.layers[node.name]
+    source = planner.take(node.inputs[0], node.name, fold.simd, frame=True)
+    part = RecurrentPart(node.name, node, fold, planner.folding.interleave)
+    shape = StreamShape(1, node.hidden, max(1, fold.pe // node.gates), node.type.bits)
+    planner.yields(node, planner.place(part, [source], shape), tap=node.name)
+
+
 def _place_scores(planner: Planner, node: Node) -> None:
     """The score unit and the output port."""
     lanes = planner.folding.score_lanes
@@ -355,5 +348,7 @@ RULES: dict[type[Node], Rule] = {
     SumPool: Rule(_place_pool, _refuse_pool),
     Add: Rule(_place_add),
     Concat: Rule(_place_concat),
+    Rnn: Rule(_place_recurrent),
+    Lstm: Rule(_place_recurrent),
     Scores: Rule(_place_scores, _refuse_scores),
 }

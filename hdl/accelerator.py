@@ -24,12 +24,15 @@ from .engine import Engine
 from .join import StreamAdd, StreamConcat
 from .line_depths import line_depths
 from .pool import Pool
+from .recurrent import RecurrentLayer
+from .sequences import SequenceFlags
 from .scores import ScoreUnit
 from .window import SlidingWindow
 
 __all__ = ["Accelerator", "Results"]
 
 T = TypeVar("T")
+MEMORIES = (Engine, StreamActivation, RecurrentLayer, ScoreUnit)  # what reads files
 
 
 class Results(StrEnum):
@@ -114,7 +117,7 @@ class Accelerator(wiring.Component):
     @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        parts = (part for part in self._components.values() if isinstance(part, Engine | StreamActivation | ScoreUnit))
+        parts = (part for part in self._components.values() if isinstance(part, MEMORIES))
         return {name: text for part in parts for name, text in part.memories.items()}
 
     @property
@@ -125,7 +128,8 @@ class Accelerator(wiring.Component):
     @property
     def engines(self) -> dict[str, Engine]:
         """By the names of their dot products."""
-        return {name: part for name, part in self._components.items() if isinstance(part, Engine)}
+        layers = {name: part.engine for name, part in self._components.items() if isinstance(part, RecurrentLayer)}
+        return layers | {name: part for name, part in self._components.items() if isinstance(part, Engine)}
 
     @property
     def windows(self) -> dict[str, SlidingWindow]:
@@ -182,10 +186,24 @@ class Accelerator(wiring.Component):
             streams[part.name] = iter(outputs)
         for name, buffer in self.buffers.items():
             m.d.comb += Signal(range(buffer.depth + 1), name=f"{name}_level").eq(buffer.level)
+        self._flag_sequences(m)
         for port in ("m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"):
             m.d.comb += getattr(self, port).eq(getattr(output, port))
         m.d.comb += output.m_axis_tready.eq(self.m_axis_tready)
         return m
+
+    def _flag_sequences(self, m: Module) -> None:
+        """Each frame's flag, whether it ends its sequence, from the input to the recurrent layers and to the output."""
+        layers = [part for part in self._components.values() if isinstance(part, RecurrentLayer)]
+        if not layers:
+            return
+        # Frames under way: no part takes in more than two before it gives one, beside its pipeline.
+        latencies = sum(engine.latency for engine in self.engines.values())
+        depth = 4 * len(self.plan.parts) + -(-latencies // self.interval)
+        m.submodules.sequence_flags = flags = SequenceFlags(len(layers) + 1, depth=depth)
+        wiring.connect(m, self._input.ends, flags.i)
+        for reader, port in zip((*(layer.last for layer in layers), self._output.last), flags.o, strict=True):
+            wiring.connect(m, port, reader)
 
     def _tapped(self, m: Module, name: str, stream: Interface) -> Interface:
         """A stream, passing through wires of this module under names a bench can rely on."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,6 +44,10 @@ class InputAdapter(wiring.Component):
     that goes on is dropped up to its TLAST; both set their status bit, which stays set until reset. So every TLAST in
     yields one frame out. TDATA's bits beyond lanes * bits and the pad elements of a frame's last beat are ignored.
 
+    With `sequences` frames are counted by their length alone, and TLAST ends the sequence that its frame is the last
+    of: a frame that it cuts short is filled up with zeros, and none is too long. `ends` says of each frame whether
+    TLAST came with it.
+
     Latency: 1 clock cycle; one beat a cycle; s_axis_tready is a register.
 
     Parameters
@@ -51,18 +55,21 @@ class InputAdapter(wiring.Component):
     elements: elements a frame.
     bits: bits an element.
     lanes: elements a beat.
+    sequences: whether TLAST ends sequences of frames.
 
     Members
     -------
     s_axis_tdata: In(data_width(lanes * bits)); s_axis_tvalid, s_axis_tlast: In(1); s_axis_tready: Out(1).
     o: Out(stream).
     short_frame, long_frame: Out(1), status.
+    ends: Out(stream of 1 bit), with sequences: one a frame, handed over with its last beat.
     """
 
-    def __init__(self, elements: int, bits: int, *, lanes: int) -> None:
+    def __init__(self, elements: int, bits: int, *, lanes: int, sequences: bool = False) -> None:
         self._elements = require_positive("elements", elements)
         self._bits = require_positive("bits", bits)
         self._lanes = require_positive("lanes", lanes)
+        self._sequences = sequences
         super().__init__(
             {
                 "s_axis_tdata": In(data_width(lanes * bits)),
@@ -73,6 +80,7 @@ class InputAdapter(wiring.Component):
                 "short_frame": Out(1),
                 "long_frame": Out(1),
             }
+            | ({"ends": Out(stream.Signature(1))} if sequences else {})
         )
 
     def reference(self, frames: Sequence[Sequence[int]]) -> Admission:
@@ -115,21 +123,28 @@ class InputAdapter(wiring.Component):
         filling = Signal()  # the frame ended early: zeros up to its length
         dropping = Signal()  # the frame goes on beyond its length: nothing up to its TLAST
         final = Signal()
+        flagged = Signal(init=1)  # a frame's last beat goes on with its flag
         content = Signal(width)
         m.d.comb += [
             final.eq(position == beats - 1),
             content.eq(Mux(final, beat.payload.data[: self._kept], beat.payload.data)),
             self.o.payload.eq(Mux(filling, 0, content)),
-            self.o.valid.eq(filling | (beat.valid & ~dropping)),
-            beat.ready.eq(~filling & (dropping | self.o.ready)),
+            self.o.valid.eq((filling | (beat.valid & ~dropping)) & flagged),
+            beat.ready.eq(~filling & (dropping | (self.o.ready & flagged))),
         ]
+        if self._sequences:
+            m.d.comb += [
+                flagged.eq(~final | self.ends.ready),
+                self.ends.valid.eq(final & self.o.valid & self.o.ready),
+                self.ends.payload.eq(filling | beat.payload.last),
+            ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += position.eq(Mux(final, 0, position + 1))
             with m.If(filling):
                 m.d.sync += filling.eq(~final)
             with m.Elif(beat.payload.last & ~final):
                 m.d.sync += [filling.eq(1), self.short_frame.eq(1)]
-            with m.Elif(final & ~beat.payload.last):
+            with m.Elif(final & ~beat.payload.last & (not self._sequences)):
                 m.d.sync += [dropping.eq(1), self.long_frame.eq(1)]
         with m.If(dropping & beat.valid & beat.payload.last):
             m.d.sync += dropping.eq(0)
@@ -137,7 +152,7 @@ class InputAdapter(wiring.Component):
 
 
 class OutputAdapter(wiring.Component):
-    """Results to AXI4-Stream: one beat a frame, TLAST = 1.
+    """Results to AXI4-Stream: one beat a frame, TLAST = 1, or, with `sequences`, where the frame ends its sequence.
 
     TDATA holds the class index in the low byte (bytes, beyond 256 classes), then, unless score_bits is None, the
     score of each class in order: two's complement, little endian, sign-extended to whole bytes.
@@ -148,16 +163,18 @@ class OutputAdapter(wiring.Component):
     ----------
     classes: number of classes.
     score_bits: bits of a signed score; None where results carry the class alone.
+    sequences: whether frames are steps of sequences.
 
     Members
     -------
-    i: In(stream of result_layout(classes, score_bits)).
+    i: In(stream of result_layout(classes, score_bits)). last: In(stream of 1 bit), with sequences: one a frame.
     m_axis_tdata: Out(tdata_width); m_axis_tvalid, m_axis_tlast: Out(1); m_axis_tready: In(1).
     """
 
-    def __init__(self, classes: int, score_bits: int | None) -> None:
+    def __init__(self, classes: int, score_bits: int | None, *, sequences: bool = False) -> None:
         layout = result_layout(classes, score_bits)
         self._layout = layout
+        self._sequences = sequences
         self._classes = classes
         self._class_width = data_width(layout["class_index"].width)
         self._score_width = 0 if score_bits is None else data_width(score_bits)
@@ -169,6 +186,7 @@ class OutputAdapter(wiring.Component):
                 "m_axis_tready": In(1),
                 "m_axis_tlast": Out(1),
             }
+            | ({"last": In(stream.Signature(1))} if sequences else {})
         )
 
     def reference(self, class_index: int, scores: Sequence[int] = ()) -> int:
@@ -188,16 +206,20 @@ class OutputAdapter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """A register slice, then the padding to bytes, which costs wires alone."""
         m = Module()
-        m.submodules.buffer = buffer = StreamBuffer(self._layout)
+        m.submodules.buffer = buffer = StreamBuffer(data.StructLayout({"result": self._layout, "last": 1}))
+        last, flagged = (self.last.payload, self.last.valid) if self._sequences else (Const(1), Const(1))
         m.d.comb += [
-            buffer.i.payload.eq(self.i.payload),
-            buffer.i.valid.eq(self.i.valid),
-            self.i.ready.eq(buffer.i.ready),
+            buffer.i.payload.result.eq(self.i.payload),
+            buffer.i.payload.last.eq(last),
+            buffer.i.valid.eq(self.i.valid & flagged),
+            self.i.ready.eq(buffer.i.ready & flagged),
             self.m_axis_tvalid.eq(buffer.o.valid),
             buffer.o.ready.eq(self.m_axis_tready),
-            self.m_axis_tlast.eq(1),
+            self.m_axis_tlast.eq(buffer.o.payload.last),
         ]
-        result = buffer.o.payload
+        if self._sequences:
+            m.d.comb += self.last.ready.eq(self.i.valid & buffer.i.ready)
+        result = buffer.o.payload.result
         fields = [Signal(self._class_width, name="class_field")]
         m.d.comb += fields[0].eq(result.class_index)
         if self._score_width:

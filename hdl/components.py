@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..compiler.folding import Folding, Memory, Popcount
-from ..compiler.ir import IntegerNetwork
+from ..compiler.ir import IntegerNetwork, Recurrent
 from ..compiler.parts import (
     ActivationPart,
     AddPart,
@@ -17,6 +17,7 @@ from ..compiler.parts import (
     InputPart,
     Part,
     PoolPart,
+    RecurrentPart,
     ResultPart,
     ScoresPart,
     WindowPart,
@@ -34,6 +35,8 @@ from .join import StreamAdd, StreamConcat
 from .line_depths import pool_params, window_params
 from .params import ScoreParams
 from .pool import Pool
+from .recurrent import RecurrentLayer
+from .recurrent_params import recurrent_params
 from .scores import ScoreUnit
 from .window import SlidingWindow
 
@@ -50,6 +53,7 @@ Component: TypeAlias = (
     | StreamConcat
     | Broadcast
     | StreamFifo
+    | RecurrentLayer
     | ScoreUnit
     | OutputAdapter
 )
@@ -72,6 +76,11 @@ class Design:
     depths: Mapping[str, int]
 
     @property
+    def sequences(self) -> bool:
+        """Whether frames are steps of sequences, which TLAST ends."""
+        return any(isinstance(node, Recurrent) for node in self.network.nodes)
+
+    @property
     def score_params(self) -> ScoreParams:
         """Of the score unit."""
         return score_params(score_domain(self.network), self.network.scores, self.folding.score_lanes)
@@ -87,6 +96,12 @@ def _activation(part: ActivationPart, design: Design) -> StreamActivation:
     return StreamActivation(activation_unit(params, lut6=design.folding.popcount is Popcount.LUT6))
 
 
+def _recurrent(part: RecurrentPart, design: Design) -> RecurrentLayer:
+    return RecurrentLayer(
+        recurrent_params(part.node, part.fold, part.interleave, design.folding.popcount, design.popcount_stages)
+    )
+
+
 def _fifo(part: FifoPart, design: Design) -> StreamFifo:
     width, depth = part.shape.lanes * part.shape.bits, design.depths[part.name]
     block = depth >= 128 and depth * width >= _BLOCK_FIFO
@@ -95,11 +110,14 @@ def _fifo(part: FifoPart, design: Design) -> StreamFifo:
 
 def _result(part: ResultPart, design: Design) -> OutputAdapter:
     params = design.score_params
-    return OutputAdapter(params.classes, params.score_bits if design.with_scores else None)
+    score_bits = params.score_bits if design.with_scores else None
+    return OutputAdapter(params.classes, score_bits, sequences=design.sequences)
 
 
 COMPONENTS: Mapping[type[Part], Callable[[Any, Design], Component]] = {
-    InputPart: lambda part, _: InputAdapter(part.elements, part.bits, lanes=part.lanes),
+    InputPart: lambda part, design: InputAdapter(
+        part.elements, part.bits, lanes=part.lanes, sequences=design.sequences
+    ),
     ConverterPart: lambda part, _: FrameWidthConverter(
         part.elements, part.bits, lanes_in=part.lanes_in, lanes_out=part.lanes_out
     ),
@@ -111,6 +129,7 @@ COMPONENTS: Mapping[type[Part], Callable[[Any, Design], Component]] = {
     ConcatPart: lambda part, _: StreamConcat(part),
     ForkPart: lambda part, _: Broadcast(part.shape.lanes * part.shape.bits, consumers=part.readers),
     FifoPart: _fifo,
+    RecurrentPart: _recurrent,
     ScoresPart: lambda _, design: ScoreUnit(design.score_params, with_scores=design.with_scores),
     ResultPart: _result,
 }

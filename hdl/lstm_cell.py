@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..compiler.recurrent_cycles import CELL_LATENCY
 from .arithmetic import adder_tree
 from .recurrent_params import RecurrentParams
 
@@ -38,7 +39,7 @@ class LstmCell(wiring.Component):
     elements 0.
     """
 
-    latency = 5
+    latency = CELL_LATENCY
 
     def __init__(self, params: RecurrentParams) -> None:
         self._params = params

@@ -171,14 +171,14 @@ class RecurrentLayer(wiring.Component):
         """Cycles from the issue of a vector's last step to that of the step that waits for its state."""
         p = self._params
         cell = self._cell.latency if self._cell else 0
-        buffered = p.engine.neuron_folds > 1
+        buffered = p.engine.passes > 1
         return self.engine.latency + p.gathers + cell + p.return_cycles + 1 + buffered
 
     @property
     def steps_cycles(self) -> int:
         """Cycles that as many steps as there are slots take, one behind the other for ever."""
         engine = self._params.engine
-        waiting = (engine.neuron_folds - 1) * engine.synapse_folds + self.loop_latency
+        waiting = (engine.passes - 1) * engine.synapse_folds + self.loop_latency
         return max(self._params.interleave * engine.cycles, waiting)
 
     def elaborate(self, platform: object) -> Module:

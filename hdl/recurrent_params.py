@@ -1,7 +1,6 @@
 """Parameters of a recurrent layer: one frozen object, shared by hardware and Python reference."""
 
 from dataclasses import dataclass, replace
-from math import lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from ..compiler.folding import LayerFold, Popcount
 from ..compiler.ir import Dense, Recurrent, Stage, Threshold
 from ..compiler.ranges import acc_type
 from ..compiler.recurrent import Cell, Lstm, RecurrentRun, initial_code
+from ..compiler.recurrent_cycles import return_cycles
 from ..compiler.types import CodeType, Weights
 from ..errors import HardwareError
 from .constants import engine_params
@@ -84,15 +84,7 @@ class RecurrentParams:
     @property
     def return_cycles(self) -> int:
         """Cycles that the last elements of h wait in the change from `lanes` to SIMD elements a beat."""
-        simd, group = self.engine.fold.simd, lcm(self.lanes, self.engine.fold.simd)
-        if self.lanes == simd:
-            return 0
-        if self.lanes % simd == 0 or self.lanes >= self.hidden:
-            return frame_beats(self.hidden - (self.output_beats - 1) * self.lanes, simd) - 1
-        if simd % self.lanes == 0 or simd >= self.hidden:
-            return 1
-        group = min(group, self.hidden)
-        return 1 + frame_beats(self.hidden - (frame_beats(self.hidden, group) - 1) * group, simd)
+        return return_cycles(self.node, self.engine.fold)
 
     def reference(self, codes: NDArray[np.uint8], last: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """States (B, H) after samples (B, D), from reset on; last (B,): which of them end their sequences."""

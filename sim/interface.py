@@ -52,6 +52,7 @@ class Interface:
     """Ports, taps and timing of one generated accelerator.
 
     class_bits, score_bits: widths of the fields of a result, score_bits 0 where it carries the class alone.
+    interleave: sequences that take turns, a frame of each; 0 where frames are no steps of sequences.
     engines: their number. bound: the initiation interval in cycles; cycles: of all engines together.
     """
 
@@ -65,6 +66,7 @@ class Interface:
     bound: int
     cycles: int
     buffers: tuple[Buffer, ...] = ()
+    interleave: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Interface":
@@ -94,6 +96,7 @@ class Interface:
             engines=len(manifest.engines),
             bound=manifest.initiation_interval,
             cycles=sum(engine.cycles for engine in manifest.engines),
+            interleave=manifest.interleave,
             buffers=tuple(Buffer(entry.name, entry.depth, entry.level) for entry in manifest.buffers),
         )
 

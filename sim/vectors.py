@@ -22,15 +22,27 @@ _CHUNK, _ELEMENTS = 512, 1 << 20  # results, and elements of a stream, packed at
 _DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
-def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, folder: Path) -> None:
-    """Write `input.hex`, `result.hex` and `tap_<name>.hex` for input codes (B, *input shape) into `folder`.
+def write_vectors(
+    network: IntegerNetwork,
+    interface: Interface,
+    codes: Codes,
+    folder: Path,
+    last: NDArray[np.bool_] | None = None,
+) -> None:
+    """Write vectors for input codes (B, *input shape) into `folder`: `input.hex`, `last.hex` (TLAST of each frame's last
+    beat), `result.hex` and `tap_<name>.hex`.
 
+    last: bool (B,), which frames end their sequences, where frames are steps of such; None: the last one alone.
     One beat a line, frame after frame. Raises DataError for codes of another shape or an empty batch.
     """
     shape = network.input.type.shape
     if codes.ndim != len(shape) + 1 or codes.shape[1:] != shape or not len(codes):
         raise DataError(f"the network takes images of shape {shape}, not a batch of shape {codes.shape}")
-    trace = golden.run(network, codes, keep=[tap.node for tap in interface.taps])
+    ends = np.ones(len(codes), np.bool_)
+    if interface.interleave:
+        ends = np.arange(len(codes)) >= len(codes) - interface.interleave if last is None else last
+    keep = [tap.node for tap in interface.taps]
+    trace = golden.run(network, codes, last=ends, interleave=max(1, interface.interleave), keep=keep)
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(stream: Stream, elements: NDArray[np.integer]) -> None:
@@ -41,13 +53,14 @@ def write_vectors(network: IntegerNetwork, interface: Interface, codes: Codes, f
                 file.write(hex_lines(beat_bits(flat[start : start + chunk], stream)))
 
     write(interface.input, codes)
+    (folder / "last.hex").write_bytes(hex_lines(ends[:, None].astype(np.uint8)))
     for tap in interface.taps:
         values = trace[tap.node]
         if tap.counts:
             values = stream_domain(network, network.node(tap.node)).counts(values.astype(np.int64, copy=False))
         write(tap, values)
     with (folder / "result.hex").open("wb") as file:
-        for bits in _result_bits(interface, trace.classes, trace.scores):
+        for bits in _result_bits(interface, trace.classes, trace.scores, ends):
             file.write(hex_lines(bits))
 
 
@@ -73,14 +86,14 @@ def hex_lines(bits: Bits) -> bytes:
     return text.tobytes()
 
 
-def _result_bits(interface: Interface, classes: Integers, scores: Integers) -> Iterator[Bits]:
-    """TLAST (1) and TDATA of every result: the class, then, where results carry them, the scores; whole bytes."""
+def _result_bits(interface: Interface, classes: Integers, scores: Integers, ends: NDArray[np.bool_]) -> Iterator[Bits]:
+    """TLAST and TDATA of every result: the class, then, where results carry them, the scores; whole bytes."""
     for start in range(0, len(classes), _CHUNK):
         rows = slice(start, start + _CHUNK)
         fields = [_two_complement(classes[rows, None], interface.class_bits)]
         if interface.score_bits:
             fields.append(_two_complement(scores[rows], interface.score_bits))
-        fields.append(np.ones((len(classes[rows]), 1), dtype=np.uint8))
+        fields.append(ends[rows, None].astype(np.uint8))
         yield np.concatenate(fields, axis=1)
 
 

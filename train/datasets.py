@@ -13,7 +13,7 @@ import gzip
 import math
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -45,11 +45,42 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """images: raw samples (B, *shape), uint8; labels: int64 (B,), indices into class_names."""
+    """images: raw samples (B, *shape), uint8; labels: int64 (B,), indices into class_names.
+
+    steps: samples a sequence, where samples are time steps, sequences one behind the other; None: they are not.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
+    steps: int | None = None
+
+    @property
+    def last(self) -> NDArray[np.bool_] | None:
+        """Which samples end their sequences, bool (B,), the very last one among them; None without sequences."""
+        if self.steps is None:
+            return None
+        places = np.arange(1, len(self.labels) + 1)
+        ends: NDArray[np.bool_] = (places % self.steps == 0) | (places == len(places))
+        return ends
+
+    def in_turn(self, slots: int) -> "Samples":
+        """As many sequences as there are slots side by side, a sample of each in turn; what does not fill them is left
+        out. UsageError if that is everything."""
+        if self.steps is None or slots <= 1:
+            return self
+        groups = len(self.labels) // (slots * self.steps)
+        if not groups:
+            raise UsageError(f"{slots} sequences take turns, {self.steps} samples each: give more")
+        order = np.arange(groups * slots * self.steps).reshape(groups, slots, self.steps).transpose(0, 2, 1).ravel()
+        return replace(self, images=self.images[order], labels=self.labels[order], steps=slots * self.steps)
+
+    def ends(self, slots: int) -> NDArray[np.bool_] | None:
+        """`last` of samples that have been put `in_turn`: the end of a group is that of all its sequences."""
+        if self.steps is None or slots <= 1:
+            return self.last
+        ends: NDArray[np.bool_] = np.arange(len(self.labels)) % self.steps >= self.steps - slots
+        return ends
 
 
 _TEN = tuple("0123456789")
@@ -89,7 +120,7 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
             images, labels = read_characters(_folder(name, data_dir), split, DATASETS[name].steps or 1)
         case _:
             images, labels = _cifar10(split, data_dir)
-    return Samples(images, labels, DATASETS[name].class_names)
+    return Samples(images, labels, DATASETS[name].class_names, DATASETS[name].steps)
 
 
 def _digits(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -56,6 +56,7 @@ def generate(
     folding: Path | str | None = None,
     fps: float | None = None,
     popcount: Popcount | str | None = None,
+    pipeline: int = 1,
     out: Path | str | None = None,
 ) -> Generated:
     """Write the Verilog of a network file into a folder, `design` beside the file by default.
@@ -63,6 +64,7 @@ def generate(
     board: the name of a known board or a YAML file. The folding comes from a YAML file, or is solved for `fps`
     frames a second at the board's clock, or is the default for the board. popcount: how bits are counted, where not as
     the folding says; explicit LUTs (`lut6`) take the least area, portable `adders` simulate ten times faster.
+    pipeline: registers from each engine's weights to its counts; more make a faster clock and cost latency alone.
     """
     from ..hdl.generate import load_design, write_design
     from ..sim.design_bench import write_bench
@@ -71,6 +73,8 @@ def generate(
         raise UsageError("give a folding or frames per second, not both")
     if popcount is not None and popcount not in list(Popcount):
         raise UsageError(f"popcount must be {' or '.join(Popcount)}, not {popcount!r}")
+    if pipeline < 1:
+        raise UsageError(f"pipeline must be a positive whole number, not {pipeline}")
     network = load_network(file)
     target = load_board(board)
     if folding is not None:
@@ -84,7 +88,7 @@ def generate(
     folder = Path(out) if out else Path(file).parent / "design"
     _check_replaceable(folder)
     with atomic_directory(folder) as draft:
-        write_design(network, chosen, draft, board=target)
+        write_design(network, chosen, draft, board=target, popcount_stages=pipeline)
         write_bench(draft)
     return Generated(load_design(folder), network, chosen, target)
 
@@ -112,7 +116,8 @@ def simulate(
 
     if images is not None and images < 1:
         raise UsageError(f"the number of images must be positive, not {images}")
-    design = load_design(Path(design_dir)).path
+    loaded = load_design(Path(design_dir))
+    design, slots, last = loaded.path, loaded.manifest.interleave, None
     network = load_network(design / NETWORK)
     if samples is not None and data is not None:
         raise UsageError("give samples or a data set, not both")
@@ -122,8 +127,9 @@ def simulate(
     elif name is None:
         raw = random_samples(network, images or RANDOM_IMAGES)
     else:
-        raw = load_samples(network, name, limit=images, data_dir=data_dir).images
-    result = run(design, raw_images=raw, stalls=stalls, waves=waves, layers=layers)
+        sent = load_samples(network, name, limit=images, data_dir=data_dir).in_turn(slots)
+        raw, last = sent.images, sent.ends(slots)
+    result = run(design, raw_images=raw, last=last, stalls=stalls, waves=waves, layers=layers)
     if name is None:
         (design / SENT).unlink(missing_ok=True)
     else:
@@ -171,7 +177,10 @@ def _sent_samples(design: Path, data_dir: Path | str | None) -> "Samples | None"
         sent = from_mapping(Sent, json.loads(note.read_text(encoding="utf-8")), str(note))
     except (ValueError, UsageError) as error:
         raise DataError(f"{note} is damaged; run `xnorflow simulate` again") from error
-    return load_samples(load_network(design / NETWORK), sent.data, limit=sent.images, data_dir=data_dir)
+    from ..hdl.generate import load_design
+
+    samples = load_samples(load_network(design / NETWORK), sent.data, limit=sent.images, data_dir=data_dir)
+    return samples.in_turn(load_design(design).manifest.interleave)
 
 
 def random_samples(network: "IntegerNetwork", count: int) -> NDArray[np.generic]:

@@ -127,7 +127,7 @@ def evaluate(
     if data is None:
         raise UsageError(f"{file} does not say which data set it is for; give --data")
     samples = load_samples(network, data, split=split, limit=limit, data_dir=data_dir)
-    classes = golden.run(network, network.input_codes(samples.images), keep=()).classes
+    classes = golden.run(network, network.input_codes(samples.images), last=samples.last, keep=()).classes
     correct = int(np.count_nonzero(classes == samples.labels))
     compared = disagreements = 0
     if against is not None:
