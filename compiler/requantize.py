@@ -14,20 +14,27 @@ is concave in m: Newton's steps from m = 0, rounded up, never pass a solution an
 That is exact in integers, and all neurons take their steps at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .ir import IntegerNetwork, Node, Requantize, Threshold
 from .ranges import RowRanges
+from .reach import value_ranges
+from .verify import verify
 
-__all__ = ["MAX_MULTIPLIER_BITS", "MAX_SHIFT", "Affine", "find_affine"]
+__all__ = ["MAX_MULTIPLIER_BITS", "MAX_SHIFT", "Affine", "find_affine", "requantized"]
 
 Integers = NDArray[np.int64]
 
-MAX_SHIFT = 24  # with accumulators exact in float32 (2^24) and codes of 8 bits no product passes 2^57
-MAX_MULTIPLIER_BITS = 18  # signed: what one DSP block of any FPGA multiplies with counts of as many bits or more
-_EXTENT = 1 << 26  # of accumulators, for the same reason
+MAX_SHIFT = 40
+MAX_MULTIPLIER_BITS = (
+    25  # signed, as all operands: a DSP48 multiplies 25 by 18 bits, and takes either operand at either port
+)
+_NARROW_BITS = 18
+_EXTENT = 1 << 26  # of accumulators: no product passes 2^51 then, no other number 2^61
+_WIDE = 4  # bits of codes from which on thresholds are many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,14 +45,42 @@ class Affine:
     offset: Integers
     shift: int
 
+    @property
+    def bits(self) -> int:
+        """Bits of a neuron's constants."""
+        return _bits(self.multiplier) + _bits(self.offset)
+
     def codes(self, acc: Integers, max_code: int) -> Integers:
         """Codes (..., N) of accumulators (..., N)."""
         return np.clip((self.multiplier * acc + self.offset) >> self.shift, 0, max_code)
 
 
+def requantized(network: IntegerNetwork) -> IntegerNetwork:
+    """The network with a Requantize in place of every Threshold of 4 bits and more that has one which takes less.
+
+    It has the Threshold's name and yields its codes on every reachable value. It takes less where a neuron's two
+    constants have fewer bits than its thresholds and a multiplication takes one DSP block.
+    """
+    return verify(replace(network, nodes=tuple(_node(network, node) for node in network.nodes)))
+
+
+def _node(network: IntegerNetwork, node: Node) -> Node:
+    if not isinstance(node, Threshold) or node.type.bits < _WIDE:
+        return node
+    found = find_affine(node.thresholds, node.descending, value_ranges(network, node.inputs[0]))
+    if found is None or found.bits >= node.type.max_code * _bits(node.thresholds):
+        return node
+    return Requantize(node.name, node.inputs, node.type, found.multiplier, found.offset, found.shift)
+
+
+def _bits(values: Integers) -> int:
+    """Bits of a two's complement number that holds each of `values`."""
+    return 1 + max(int(values.max()).bit_length(), (-1 - int(values.min())).bit_length())
+
+
 def find_affine(thresholds: Integers, descending: NDArray[np.bool_], ranges: RowRanges) -> Affine | None:
     """The numbers of least width that give the codes of `thresholds`, as `ir.Threshold` has them, on every value of
-    `ranges`; None if there are none with a shift of at most MAX_SHIFT and multipliers of MAX_MULTIPLIER_BITS.
+    `ranges`; None if there are none with a shift of at most MAX_SHIFT whose multiplications take one DSP block each.
 
     The shift is the least that suits all neurons, a multiplier the least in size for that shift, an offset the one
     nearest to 0.
@@ -57,28 +92,28 @@ def find_affine(thresholds: Integers, descending: NDArray[np.bool_], ranges: Row
     first = np.where(descending, -ranges.hi, ranges.lo)[:, None]
     step, last = ranges.step[:, None], (ranges.counts - 1)[:, None]
     position = np.clip(-((first - sign[:, None] * thresholds) // step), 0, last + 1)
-    found: tuple[Integers, Integers] | None = None
+    count_bits = int((ranges.hi - ranges.lo).max()).bit_length() + 1
+    if count_bits > MAX_MULTIPLIER_BITS:
+        return None
+    most = (1 << (MAX_MULTIPLIER_BITS if count_bits <= _NARROW_BITS else _NARROW_BITS) - 1) - 1
+    found: Affine | None = None
     low, high = 0, MAX_SHIFT + 1
     while low < high:  # what does with one shift does, doubled, with the next
         shift = (low + high) // 2
-        solution = _solve(position, first, step, last, shift)
-        if solution is None:
+        multiplier, offset, solved = _solve(position, first, step, last, shift, most)
+        if not solved and multiplier.max() <= most:
             low = shift + 1
-        else:
-            found, high = solution, shift
-    if found is None:
-        return None
-    multiplier, offset = sign * found[0], found[1]
-    if max(int(multiplier.max()).bit_length(), int(-1 - multiplier.min()).bit_length()) >= MAX_MULTIPLIER_BITS:
-        return None
-    return Affine(multiplier, offset, low)
+        else:  # multipliers that are too large grow with the shift
+            found, high = Affine(sign * multiplier, offset, shift) if solved else None, shift
+    return found
 
 
 def _solve(
-    position: Integers, first: Integers, step: Integers, last: Integers, shift: int
-) -> tuple[Integers, Integers] | None:
-    """Multipliers and offsets of ascending rows (N, max) for one shift, None if a row has none.
+    position: Integers, first: Integers, step: Integers, last: Integers, shift: int, most: int
+) -> tuple[Integers, Integers, bool]:
+    """Multipliers and offsets of ascending rows (N, max) for one shift, and whether these solve all of them.
 
+    If not, one row has no solution, or none with a multiplier of at most `most`: then a multiplier is larger than that.
     Value v is first + step * v, 0 <= v <= last; `position` is where each code begins, last + 1 where it never does.
     """
     level = np.arange(1, position.shape[1] + 1, dtype=np.int64) << shift
@@ -91,12 +126,13 @@ def _solve(
         lower = np.where(reached, level - multiplier[:, None] * value, -free)
         upper = np.where(missed, level - 1 - multiplier[:, None] * before, free)
         at_least, at_most = lower.argmax(axis=1), upper.argmin(axis=1)
-        least, most = lower[rows, at_least], upper[rows, at_most]
-        gap = least - most
+        least, greatest = lower[rows, at_least], upper[rows, at_most]
+        gap = least - greatest
         unsolved = gap > 0
-        if not unsolved.any():
-            return multiplier, np.clip(0, least, most)
+        offset = np.clip(0, least, np.maximum(least, greatest))
         closes = value[rows, at_least] - before[rows, at_most]  # by so much a step of the multiplier narrows the gap
-        if (unsolved & (closes <= 0)).any():
-            return None
+        if not unsolved.any() or (unsolved & (closes <= 0)).any():
+            return multiplier, offset, not unsolved.any()
         multiplier = np.where(unsolved, multiplier - -gap // np.maximum(closes, 1), multiplier)
+        if multiplier.max() > most:
+            return multiplier, offset, False

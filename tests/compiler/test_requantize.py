@@ -2,9 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_graphs import random_graph, residual_network
+from random_networks import random_network
+from uniform_thresholds import with_uniform_thresholds
 
+from xnorflow.compiler import golden
+from xnorflow.compiler.ir import Encoding, IntegerNetwork, Requantize, Threshold
 from xnorflow.compiler.ranges import RowRanges
-from xnorflow.compiler.requantize import MAX_MULTIPLIER_BITS, MAX_SHIFT, find_affine
+from xnorflow.compiler.reach import value_ranges
+from xnorflow.compiler.requantize import MAX_MULTIPLIER_BITS, find_affine, requantized
 
 
 def row(lo: int, count: int, step: int, codes: list[int], levels: int) -> tuple[np.ndarray, np.ndarray, RowRanges]:
@@ -98,16 +104,20 @@ def test_constant_neurons_need_no_multiplier() -> None:
 
 
 def test_multipliers_and_accumulators_that_are_too_wide_are_left_alone() -> None:
+    """A slope that needs a fine grid beside a step from the least to the largest code: the grid makes the step's
+    multiplier large."""
     thresholds, descending, ranges = row(0, 3, 1, [0, 0, 1], 1)
     assert find_affine(thresholds, descending, ranges) is not None
     wide = RowRanges(ranges.lo, np.array([1 << 26]), ranges.step)
     assert find_affine(thresholds, descending, wide) is None
-    # A step from 0 to the largest code between two neighbours, and a slope before it that needs a fine grid.
-    steep, flat = [0] * 40 + [255] * 40, sorted(np.linspace(0, 255, 80).astype(int).tolist())
-    both = [row(0, 80, 1, codes, 255) for codes in (steep, flat)]
-    ranges = RowRanges(np.zeros(2, np.int64), np.full(2, 79), np.ones(2, np.int64))
-    found = find_affine(np.concatenate([b[0] for b in both]), np.array([False, False]), ranges)
-    assert found is None or found.shift <= MAX_SHIFT
+    count = 60_000
+    fine = np.clip(np.floor(np.arange(count) * 255.3 / count), 0, 255).astype(int).tolist()
+    steep = [0] * (count - 1) + [255]
+    rows = [row(0, count, 1, codes, 255) for codes in (fine, steep)]
+    alone = [find_affine(*row) for row in rows]
+    assert all(alone) and alone[0].shift > 16 > alone[1].shift
+    both = RowRanges(np.zeros(2, np.int64), np.full(2, count - 1), np.ones(2, np.int64))
+    assert find_affine(np.concatenate([row[0] for row in rows]), np.array([False, False]), both) is None
 
 
 @pytest.mark.parametrize("levels", [15, 255])
@@ -117,3 +127,57 @@ def test_a_threshold_off_by_one_is_another_function(levels: int) -> None:
     thresholds[0, levels // 2] += 1
     found = find_affine(thresholds, descending, ranges)
     assert found is None or found.codes(np.arange(800)[:, None], levels)[:, 0].tolist() != codes
+
+
+def every_value(network: IntegerNetwork, node: Requantize) -> np.ndarray:
+    """All reachable values of what `node` reads, (values, N); shorter rows repeat their last."""
+    ranges = value_ranges(network, node.inputs[0])
+    places = np.minimum(np.arange(ranges.counts.max())[:, None], ranges.counts - 1)
+    return ranges.lo + ranges.step * places
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("weights", [1, 4])
+def test_the_pass_keeps_every_code(bits: int, weights: int) -> None:
+    kinds = (2, Encoding.UNSIGNED), (bits, Encoding.UNSIGNED), (weights, Encoding.BIPOLAR)
+    network = with_uniform_thresholds(random_network([40, 12, 9, 5], *kinds))
+    smaller = requantized(network)
+    replaced = [node for node in smaller.nodes if isinstance(node, Requantize)]
+    assert [node.name for node in replaced] == ["act0", "act1"]
+    for node in replaced:
+        values, before = every_value(network, node), network.node(node.name)
+        assert isinstance(before, Threshold) and before.type == node.type and before.descending.any()
+        assert np.array_equal(golden.requantize(node, values), golden.threshold(before, values))
+        assert signed(node.multiplier) + signed(node.offset) < node.type.max_code * signed(before.thresholds)
+    codes = np.random.default_rng(0).integers(0, 4, (50, 40), dtype=np.uint8)
+    before, after = golden.run(network, codes), golden.run(smaller, codes)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def signed(values: np.ndarray) -> int:
+    return next(bits for bits in range(1, 64) if -(1 << bits - 1) <= values.min() and values.max() < 1 << bits - 1)
+
+
+def test_the_pass_leaves_what_is_narrow_or_no_straight_line() -> None:
+    narrow = with_uniform_thresholds(random_network([40, 12, 5], hidden=(3, Encoding.UNSIGNED)))
+    crooked = random_network([40, 12, 5], hidden=(4, Encoding.UNSIGNED))
+    for network in (narrow, crooked):
+        assert [type(node) for node in requantized(network).nodes] == [type(node) for node in network.nodes]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_graphs_are_requantized_on_what_their_nodes_reach(seed: int) -> None:
+    """Sums, pools, groups, dot products with several readers, thresholds of codes."""
+    graph = random_graph(seed, codes=((4, Encoding.UNSIGNED), (5, Encoding.BIPOLAR)), requantize=False)
+    network = with_uniform_thresholds(residual_network() if seed == 0 else graph)
+    smaller = requantized(network)
+    replaced = [node for node in smaller.nodes if isinstance(node, Requantize)]
+    assert replaced
+    for node in replaced:
+        before, values = network.node(node.name), every_value(network, node)
+        assert isinstance(before, Threshold)
+        assert np.array_equal(golden.requantize(node, values), golden.threshold(before, values))
+    shape = network.input.type.shape
+    codes = np.random.default_rng(0).integers(0, network.input.type.max_code + 1, (20, *shape), dtype=np.uint8)
+    before, after = golden.run(network, codes), golden.run(smaller, codes)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
