@@ -253,7 +253,7 @@ def _refuse_dot(network: IntegerNetwork, node: Node) -> Iterator[str]:
 def _place_activation(planner: Planner, node: Node) -> None:
     """A part of its own, unless it works inside an engine; as many lanes as come."""
     assert isinstance(node, Threshold | Requantize)
-    if planner.yielded(node):
+    if planner.placed(node):
         return
     before = planner.shape(node.inputs[0])
     read = planner.take(node.inputs[0], node.name, before.lanes)
