@@ -83,14 +83,15 @@ def build_model(recipe: Recipe) -> nn.Sequential:
         layers["drop0"] = nn.Dropout(spec.dropout_input)
     width = _width(nn.Sequential(layers), info.shape)
     for i, hidden in enumerate(spec.hidden, start=1):
-        layers[f"fc{i}"] = QuantLinear(width, hidden, weight=build_weights(spec.weights))
+        layers[f"fc{i}"] = QuantLinear(width, hidden, weight=build_weights(spec.weights_of(f"fc{i}")))
         layers[f"norm{i}"] = BatchNorm1d(hidden, eps=spec.norm.eps, momentum=spec.norm.momentum)
-        layers[f"act{i}"] = build_activation(spec.activation)
+        layers[f"act{i}"] = build_activation(spec.activation_of(f"fc{i}"))
         if spec.dropout_hidden:
             layers[f"drop{i}"] = nn.Dropout(spec.dropout_hidden)
         width = hidden
     classes = len(info.class_names)
-    layers[f"fc{len(spec.hidden) + 1}"] = QuantLinear(width, classes, weight=build_weights(spec.weights))
+    last = f"fc{len(spec.hidden) + 1}"
+    layers[last] = QuantLinear(width, classes, weight=build_weights(spec.weights_of(last)))
     layers["scores"] = ScoreNorm(classes, spec.norm.eps, spec.norm.momentum, score_bits=spec.norm.score_bits)
     return nn.Sequential(layers)
 
@@ -117,13 +118,13 @@ def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
             channels,
             conv.channels,
             conv.kernel,
-            weight=build_weights(spec.weights),
+            weight=build_weights(spec.weights_of(f"conv{i}")),
             stride=conv.stride,
             padding=conv.padding,
             pad_value=conv.pad_value,
         )
         layers[f"conv_norm{i}"] = BatchNorm2d(conv.channels, eps=spec.norm.eps, momentum=spec.norm.momentum)
-        layers[f"conv_act{i}"] = build_activation(spec.activation)
+        layers[f"conv_act{i}"] = build_activation(spec.activation_of(f"conv{i}"))
         if conv.pool:
             layers[f"pool{i}"] = nn.MaxPool2d(conv.pool)
         channels = conv.channels

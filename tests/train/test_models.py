@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from xnorflow.train.activations import LinearQuant, LogQuant
 from xnorflow.train.layers import BatchNorm1d, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
 from xnorflow.train.models import build_model
+from xnorflow.train.qnn import LogWeights, SignedWeights, TernaryWeights
 from xnorflow.train.quantizers import BinaryWeights, BipolarWeights, FloatWeights
-from xnorflow.train.recipe import ActivationSpec, NormSpec, WeightSpec
+from xnorflow.train.recipe import ActivationSpec, LayerSpec, NormSpec, WeightSpec
 
 
 def test_layers_names_and_order(quick):
@@ -55,6 +57,19 @@ def test_weight_kinds(quick, spec, kind):
     assert isinstance(quantizer, kind)
     assert quantizer.bits == (32 if spec.kind == "float" else spec.bits)
     assert getattr(quantizer, "stochastic", False) == (spec.kind == "stochastic")
+
+
+def test_mixed_precision(quick):
+    own = {
+        "fc1": LayerSpec(WeightSpec("ternary"), ActivationSpec("linear", 4, 0.25)),
+        "fc2": LayerSpec(activation=ActivationSpec("log_relu", 3, 0.5)),
+        "fc3": LayerSpec(WeightSpec("log", 3)),
+    }
+    model = build_model(replace(quick, model=replace(quick.model, weights=WeightSpec("signed", 4), layers=own)))
+    kinds = [TernaryWeights, SignedWeights, LogWeights]
+    assert [type(layer.weight_quantizer) for layer in (model.fc1, model.fc2, model.fc3)] == kinds
+    assert isinstance(model.act1, LinearQuant) and (model.act1.bits, model.act1.step) == (4, 0.25)
+    assert isinstance(model.act2, LogQuant) and not model.act2.signed
 
 
 def test_every_tensor_between_the_layers_is_an_integer_in_training_and_eval(quick):
