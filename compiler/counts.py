@@ -37,7 +37,8 @@ class LayerCounts:
     weight_reads, threshold_reads, activation_reads, activation_writes: bits a frame, the input buffer being read
     once for each neuron fold and plane in time. activation_writes: the vectors that the engine takes, a convolution's
     windows.
-    additions, multiplications: of whole numbers, by sums, sum pools and requantizations.
+    additions, multiplications: of whole numbers, by sums, sum pools, requantizations, and scores of something else than
+    a dot product.
 
     What stands between dot products is counted with the one before it, along first inputs; what has none before it,
     with the first.
@@ -149,6 +150,9 @@ def _count(network: IntegerNetwork, stage: Stage, folding: Folding, behind: list
                 multiplications += node.type.size
             case Add() | SumPool():
                 additions += node_operations(node)
+            case Scores() if node is not stage.sink:
+                additions += node.type.size
+                multiplications += node.type.size
     return LayerCounts(
         name=stage.dot.name,
         rows=rows,
