@@ -63,6 +63,11 @@ DESIGNS: dict[str, tuple[IntegerNetwork, Folding, Results]] = {
         }),
         Results.SCORES,
     ),
+    "binaryconnect": (  # 1-bit weights between 8-bit activations
+        random_network([9, 6, 5, 4], PIXELS, (8, Encoding.UNSIGNED), seed=12),
+        Folding({"dense0": LayerFold(2, 3), "dense1": LayerFold(5, 6, planes_in_time=8), "dense2": LayerFold(1, 5)}),
+        Results.SCORES,
+    ),
     "powers": (  # powers of two in every place
         random_network(
             [18, 12, 10, 4], (3, Encoding.LOG), (3, Encoding.LOG_UNSIGNED),
@@ -109,7 +114,7 @@ def prefixed(prefix: str, network: IntegerNetwork, folds: Folding, results: Resu
     [
         ("bench_streams", ("divides", "unfolded", "output_bound")),
         ("bench_streams", ("ragged", "class_only", "mixed")),
-        ("bench_streams", ("encodings", "powers")),
+        ("bench_streams", ("encodings", "powers", "binaryconnect")),
         ("bench_reset", ("divides", "class_only")),
     ],
     ids=["even", "uneven", "encodings", "reset"],
