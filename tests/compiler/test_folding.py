@@ -7,7 +7,9 @@ from random_conv_networks import Conv, random_conv_network
 from random_networks import random_network
 
 from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount, check_folding, load_folding, save_folding
-from xnorflow.errors import UsageError
+from xnorflow.compiler.ir import Encoding
+from xnorflow.errors import HardwareError, UsageError
+from xnorflow.hdl.constants import engine_params
 
 NETWORK = random_network([12, 8, 10])
 GOOD = Folding({"dense0": LayerFold(4, 6), "dense1": LayerFold(16, 8, Memory.BLOCK)}, 2, Popcount.LUT6)
@@ -30,6 +32,18 @@ def test_saved_folding_comes_back_equal(tmp_path: Path) -> None:
     assert path.read_bytes() == first
 
 
+def test_planes_in_time() -> None:
+    fold = LayerFold(4, 6, planes_in_time=4)
+    assert (fold.neuron_folds(10), fold.passes(10)) == (3, 12)
+    pixels = random_network([12, 10], (8, Encoding.UNSIGNED))
+    check_folding(pixels, Folding({"dense0": fold}))
+    shifting = random_network([12, 10], (8, Encoding.UNSIGNED), weights=(3, Encoding.LOG))
+    with pytest.raises(UsageError, match=r"'dense0': planes_in_time 4: log weights shift all planes at once; use 1$"):
+        check_folding(shifting, Folding({"dense0": fold}))
+    with pytest.raises(HardwareError, match=r"^dense0: planes_in_time 4: log weights shift all planes at once; use 1$"):
+        engine_params(next(shifting.stages()), fold)
+
+
 def test_padding_rows_are_allowed_up_to_half() -> None:
     check_folding(NETWORK, GOOD)  # 10 rows on 16 PEs
     check_folding(NETWORK, Folding({"dense0": LayerFold(15, 23), "dense1": LayerFold(19, 15)}, 19))
@@ -45,6 +59,11 @@ def test_padding_rows_are_allowed_up_to_half() -> None:
         ),
         ("layers: {dense0: {pe: 0, simd: 1}}", r"layers.dense0: pe must be a positive whole number, not 0"),
         ("layers: {dense0: {pe: 1, simd: -2}}", r"layers.dense0: simd must be a positive whole number, not -2"),
+        ("layers: {dense0: {pe: 1, simd: 1, planes_in_time: 0}}", r"planes_in_time must be a positive .*, not 0"),
+        (
+            "layers: {dense0: {pe: 1, simd: 1, planes_in_time: 2}, dense1: {pe: 1, simd: 1}}",
+            r"layer 'dense0': planes_in_time 2 does not divide 1 activation planes",
+        ),
         ("layers: {dense0: {pe: 1, smid: 2}}", r"unknown key 'smid'; did you mean 'simd'\?"),
         ("layers: {dense0: {pe: 1, simd: 2, memory: blok}}", r"must be one of auto, block, lut, not 'blok'"),
         ("layers: {}\nscore_lanes: 0", r"score_lanes must be a positive whole number, not 0"),
