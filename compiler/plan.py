@@ -223,31 +223,53 @@ def _place_input(planner: Planner, node: Node) -> None:
 
 
 def _place_dot(planner: Planner, node: Node) -> None:
-    """A sliding window in front of a convolution, and the engine; a Threshold that alone reads it works inside."""
+    """A sliding window in front of a convolution, and the engine. A Threshold that alone reads it works inside, also
+    through pools of accumulators: those then pool its codes."""
     assert isinstance(node, Dense | Conv2d)
+    pools, inside = _threshold_behind(planner, node)
     stage, fold = planner.stages[node.name], planner.folding.layers[node.name]
+    if inside is not None:
+        stage = replace(stage, sink=inside)
     rows, columns = (int(extent) for extent in node.weights.codes.shape)
-    source = planner.take(node.inputs[0], node.name, fold.simd, frame=isinstance(node, Dense))
+    lanes = fold.lanes(rows, stage.groups)
+    source = planner.take(node.inputs[0], node.name, lanes, frame=isinstance(node, Dense))
     if isinstance(node, Conv2d):
-        window, bits = node.window(stage.input_type), stage.input_type.bits
-        part = WindowPart(node.name, window, bits, fold.simd, node.pad_code or 0, fold.passes(rows))
+        window, bits, blocks = node.window(stage.input_type), stage.input_type.bits, fold.blocks(rows, stage.groups)
+        passes = fold.passes(rows) // blocks
+        part = WindowPart(node.name, window, bits, lanes, node.pad_code or 0, passes, blocks)
         pixels = window.positions * window.kernel[0] * window.kernel[1]
-        source = planner.place(part, [source], StreamShape(pixels, window.input[2], fold.simd, bits))
-    engine = EnginePart(node.name, stage, fold)
-    inside = engine.threshold
+        source = planner.place(part, [source], StreamShape(pixels, window.input[2], lanes, bits))
     counts = columns * DotForm.of(node.weights, stage.input_type).column_max
     bits = inside.type.bits if inside else counts.bit_length()
-    planner.place(engine, [source], StreamShape(stage.vectors, rows, fold.pe, bits))
-    if inside is not None:
-        planner.yields(inside, node.name, tap=inside.name)
-    else:
-        planner.yields(node, node.name, tap=stage.sink.name if stage.sink is not None else node.name)
+    shape = StreamShape(stage.vectors, rows, fold.pe, bits)
+    name = planner.place(EnginePart(node.name, stage, fold), [source], shape)
+    if inside is None:
+        planner.yields(node, name, tap=stage.sink.name if stage.sink is not None else node.name)
+        return
+    # The codes of neurons that descend fall as the accumulators rise.
+    least = frozenset(np.flatnonzero(inside.descending).tolist())
+    for pool in pools:
+        window = pool.window(planner.network.node(pool.inputs[0]).type)
+        shape = replace(shape, pixels=window.positions)
+        pooled = PoolPart(pool.name, window, inside.type.max_code, fold.pe, least=least)
+        name = planner.place(pooled, [name], shape)
+        planner.absorb(pool)
+    planner.yields(inside, name, tap=inside.name)
 
 
-def _refuse_dot(network: IntegerNetwork, node: Node) -> Iterator[str]:
-    assert isinstance(node, Dense | Conv2d)
-    if isinstance(node, Conv2d) and node.groups > 1:
-        yield "a convolution in groups"
+def _threshold_behind(planner: Planner, node: Node) -> tuple[list[MaxPool], Threshold | None]:
+    """The Threshold that alone reads a node through pools, or None, and those pools."""
+    pools: list[MaxPool] = []
+    while len(readers := planner.readers[node.name]) == 1:
+        (node,) = readers
+        match node:
+            case MaxPool():
+                pools.append(node)
+            case Threshold():
+                return pools, node
+            case _:
+                break
+    return [], None
 
 
 def _place_activation(planner: Planner, node: Node) -> None:
