@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from farm import Farm
 from random_recurrent import random_lstm, random_rnn
 
-from xnorflow.compiler.folding import LayerFold
+from xnorflow.compiler.folding import LayerFold, Memory
 from xnorflow.compiler.ir import Recurrent
+from xnorflow.compiler.recurrent_cycles import loop_latency, steps_cycles
+from xnorflow.errors import HardwareError
 from xnorflow.hdl.recurrent import RecurrentLayer
 from xnorflow.hdl.recurrent_params import RecurrentParams, recurrent_params
 from xnorflow.hdl.stream import pack_frame
@@ -41,11 +44,13 @@ def case_of(params: RecurrentParams, codes: np.ndarray, last: np.ndarray) -> dic
     }
 
 
-def run(folder: Path, layers: dict[str, RecurrentLayer], cases: dict[str, object], **others: object) -> None:
+def run(
+    folder: Path, layers: dict[str, RecurrentLayer], cases: dict[str, object], others: dict[str, str] | None = None
+) -> None:
     path = folder / "cases.json"
     path.write_text(json.dumps(cases))
     memories = {file: text for layer in layers.values() for file, text in layer.memories.items()}
-    memories |= others
+    memories |= others or {}
     parameters = {"cases": str(path)}
     run_bench(Farm(layers), "bench_streams", build_dir=folder, name="farm", parameters=parameters, memories=memories)
 
@@ -67,16 +72,42 @@ def test_sequences_of_any_length_equal_the_reference(tmp_path: Path) -> None:
 
 def test_steps_take_fold_and_loop_latency_which_slots_hide(tmp_path: Path) -> None:
     layers, cases = {}, {}
-    for name, (node, pe, simd, _) in CELLS.items():
-        enough = -(
-            -layer_of(name, node, pe, simd, 1).steps_cycles // layer_of(name, node, pe, simd, 1).params.engine.cycles
-        )
-        for slots in sorted({1, 2, enough}):
+    for name in ("rnn", "rnn_at_once", "lstm_by_gates", "lstm_cuts", "lstm_both"):
+        node, pe, simd, _ = CELLS[name]
+        one = layer_of(name, node, pe, simd, 1)
+        for slots in (1, -(-one.steps_cycles // one.params.engine.cycles)):
             key = f"{name}_{slots}"
             layers[key] = layer = layer_of(key, node, pe, simd, slots)
-            codes = np.random.default_rng(slots).integers(
-                0, node.type.max_code + 1, (12 * slots, node.features), dtype=np.uint8
-            )
+            hidden = layer.params.engine.cycles * slots >= one.steps_cycles
+            assert layer.steps_cycles == (slots * layer.params.engine.cycles if hidden else one.steps_cycles)
+            shape = (12 * slots, node.features)
+            codes = np.random.default_rng(slots).integers(0, node.type.max_code + 1, shape, dtype=np.uint8)
             cases[key] = case_of(layer.params, codes, np.zeros(len(codes), np.bool_))
             cases[key] |= {"frame_beats": slots * layer.params.output_beats, "bound": layer.steps_cycles}
     run(tmp_path, layers, cases)
+
+
+@pytest.mark.parametrize("name", sorted(CELLS))
+@pytest.mark.parametrize("stages", [0, 1, 3])
+def test_the_plan_knows_the_loop_latency(name: str, stages: int) -> None:
+    node, pe, simd, slots = CELLS[name]
+    for fold in (LayerFold(pe, simd), LayerFold(1, 1), LayerFold(4, 1, Memory.LUT), LayerFold(4, simd, Memory.BLOCK)):
+        layer = RecurrentLayer(recurrent_params(node, fold, slots, popcount_stages=stages))
+        assert layer.loop_latency == loop_latency(node, fold, stages)
+        assert layer.steps_cycles == steps_cycles(node, fold, slots, stages)
+
+
+def test_a_fold_takes_whole_units_or_equal_parts_of_one() -> None:
+    with pytest.raises(HardwareError, match="PE 6 splits the 4 gates of a unit; 1, 2 or a multiple of 4 fits"):
+        recurrent_params(CELLS["lstm"][0], LayerFold(6, 4))
+
+
+@pytest.mark.parametrize(("file", "line"), [("lstm_weights.hex", 3), ("lstm_thresholds.hex", 1)])
+def test_a_flipped_bit_in_a_memory_is_noticed(file: str, line: int, tmp_path: Path) -> None:
+    layer = layer_of("lstm", *CELLS["lstm"])
+    rng = np.random.default_rng(3)
+    case = case_of(layer.params, rng.integers(0, 16, (80, 6), dtype=np.uint8), rng.random(80) < 0.1)
+    lines = layer.memories[file].splitlines()
+    lines[line] = f"{int(lines[line], 16) ^ 1 << 5:0{len(lines[line])}x}"
+    with pytest.raises(HardwareError, match="instead of"):
+        run(tmp_path, {"lstm": layer}, {"lstm": case}, {file: "\n".join(lines) + "\n"})
