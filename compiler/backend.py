@@ -29,8 +29,9 @@ from .fast_maps import (
     window_of,
 )
 from .golden import step_of
-from .ir import CodeType, Conv2d, Encoding, IntegerNetwork, MaxPool, Node, Stage, Threshold
+from .ir import CodeType, Conv2d, Encoding, IntegerNetwork, MaxPool, Node, Recurrent, Stage, Threshold
 from .packing import pack_planes
+from .recurrent import RecurrentRun
 
 __all__ = ["Backend", "BackendResult", "input_codes", "run"]
 
@@ -81,7 +82,12 @@ class Backend:
             raise UsageError(f"threads must be a positive whole number, not {threads}")
         self.network = network
         self.threads = threads or _default_threads()
-        self.stages = tuple(stage for stage in network.stages() if not _grouped(stage))
+        self._recurrent = {node.name: node for node in network.nodes if isinstance(node, Recurrent)}
+        self._states: dict[str, RecurrentRun] = {}  # of the run in progress
+        self._ends: NDArray[np.bool_] | None = None  # which samples of the present block end their sequences
+        self.stages = tuple(
+            stage for stage in network.stages() if not _grouped(stage) and stage.dot.name not in self._recurrent
+        )
         for stage in map(vector_stage, self.stages):
             if method is not None and not supports(method, stage):
                 raise UsageError(
@@ -116,17 +122,37 @@ class Backend:
                 if node.type.bits == 1 and node.inputs[0] in planes:
                     planes.add(node.name)
                 works.append(_Work(node.name, _code_pool(self.network, node), drops))
+            elif isinstance(node, Recurrent):
+                works.append(_Work(node.name, self._step(node), drops))
             else:
                 works.append(_Work(node.name, _as_golden(self.network, node), drops))
         return works
 
-    def run(self, codes: NDArray[np.uint8], *, keep: Collection[str] = ()) -> BackendResult:
+    def _step(self, node: Recurrent) -> _Compute:
+        """A recurrent node goes on from the states of the run in progress."""
+
+        def compute(values: Mapping[str, _Value], workers: Workers) -> _Value:
+            codes = _array(values[node.inputs[0]]).reshape(-1, node.features)
+            return self._states[node.name](codes, self._ends)
+
+        return compute
+
+    def run(
+        self,
+        codes: NDArray[np.uint8],
+        *,
+        last: NDArray[np.bool_] | None = None,
+        interleave: int = 1,
+        keep: Collection[str] = (),
+    ) -> BackendResult:
         """Scores and classes of input codes, uint8 (B, *input shape); `input_codes` makes them of raw samples.
 
+        last, interleave: the sequences of a recurrent network, as of `golden.run`.
         keep: names of Threshold nodes whose codes to return. UsageError for another dtype, shape or name, or a code
         out of range.
         """
         _check(self.network, codes)
+        self._states = {name: RecurrentRun(node, interleave) for name, node in self._recurrent.items()}
         shapes = {node.name: node.type.shape for node in self.network.nodes[1:] if isinstance(node.type, CodeType)}
         for name in keep:
             if name not in shapes:
@@ -135,6 +161,7 @@ class Backend:
         scores = []
         with _torch_threads(self.threads), Workers(self.threads) as workers:
             for start in range(0, max(len(codes), 1), self._batch):
+                self._ends = None if last is None else last[start : start + self._batch]
                 scores.append(self._run_block(codes[start : start + self._batch], kept, workers))
         tensors = {name: np.concatenate(parts).reshape(-1, *shapes[name]) for name, parts in kept.items()}
         scored = np.concatenate(scores)

@@ -12,6 +12,7 @@ from .ir import (
     IntegerNetwork,
     MaxPool,
     Node,
+    Recurrent,
     Requantize,
     Scores,
     Stage,
@@ -66,7 +67,7 @@ class LayerCounts:
 
 def node_operations(node: Node) -> int:
     """Operations a frame: two for each weight, one for each threshold, at every position; two for each score and each
-    requantization; one less than it has terms for each sum and each output of a pool."""
+    requantization, five for each unit of an LSTM; one less than it has terms for each sum and each output of a pool."""
     match node:
         case Dense():
             return 2 * node.weights.codes.size
@@ -80,6 +81,9 @@ def node_operations(node: Node) -> int:
             return 2 * node.type.size
         case Threshold():
             return node.type.size * node.type.max_code
+        case Recurrent():
+            cell = 5 * node.hidden if node.gates > 1 else 0  # two products and a sum make c', a table and a product h'
+            return 2 * node.weights.codes.size + node.thresholds.size + cell
         case Scores():
             return 2 * node.multiplier.size
     return 0

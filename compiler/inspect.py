@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .counts import node_operations
-from .ir import CodeType, Conv2d, Dense, IntegerNetwork, Node, Threshold
+from .ir import CodeType, Conv2d, Dense, IntegerNetwork, Node, Recurrent, Threshold
 from .network_fields import Array
 from .network_file import stored_tensors
 
@@ -79,16 +79,17 @@ def _bytes_of(node: Node, stored: dict[str, Array]) -> int:
 
 def _row(network: IntegerNetwork, node: Node, stored_bytes: int) -> InspectRow:
     source = network.node(node.inputs[0]).type if node.inputs else node.type
-    codes = source if isinstance(node, Dense | Conv2d) else node.type
+    dots = Dense | Conv2d | Recurrent
+    codes = source if isinstance(node, dots) else node.type
     return InspectRow(
         node.name,
         node.kind,
         source.shape,
         node.type.shape,
-        node.weights.bits if isinstance(node, Dense | Conv2d) else None,
+        node.weights.bits if isinstance(node, dots) else None,
         codes.bits if isinstance(codes, CodeType) else None,
-        node.weights.codes.size if isinstance(node, Dense | Conv2d) else 0,
+        node.weights.codes.size if isinstance(node, dots) else 0,
         node_operations(node),
-        node.thresholds.size if isinstance(node, Threshold) else 0,
+        node.thresholds.size if isinstance(node, Threshold | Recurrent) else 0,
         stored_bytes,
     )

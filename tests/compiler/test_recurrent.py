@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_recurrent import random_lstm, random_rnn, recurrent_network
 
-from xnorflow.compiler import golden
+from xnorflow.compiler import backend, golden
+from xnorflow.compiler.fast_layers import Method
 from xnorflow.compiler.ir import Recurrent
 from xnorflow.compiler.network_file import load_network, save_network
 from xnorflow.compiler.recurrent import Lstm, initial_code
@@ -134,3 +135,16 @@ def test_the_table_is_that_of_tanh() -> None:
     for value in range(-256, 256):
         code = int(np.searchsorted(cell.tanh, value, side="right"))
         assert code == int(4 * tanh(value / 32) + 4.5)
+
+
+@pytest.mark.parametrize("name", sorted(NODES))
+def test_the_fast_backend_keeps_states_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, rng = NODES[name], np.random.default_rng(2)
+    network = recurrent_network(node)
+    codes, last = rng.integers(0, node.type.max_code + 1, (90, node.features), dtype=np.uint8), rng.random(90) < 0.1
+    expected = golden.run(network, codes, last=last, interleave=2)
+    monkeypatch.setattr(backend, "BATCH", 32)
+    runner = backend.Backend(network, method=Method.FLOAT)
+    for _ in range(2):  # a run begins anew
+        found = runner.run(codes, last=last, interleave=2, keep=["steps"])
+        assert (found.scores == expected.scores).all() and (found.codes["steps"] == expected["steps"]).all()
