@@ -5,7 +5,6 @@ Functions of PE, SIMD and planes in time (turns) take arrays and give arrays: a 
 once. Ports, score unit and pools are not counted: they hardly depend on the folding.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from ..boards.loader import Board, Family
 from .counts import popcount_bits
 from .folding import Folding, Memory
-from .ir import Conv2d, IntegerNetwork, Stage, Threshold
+from .ir import Conv2d, IntegerNetwork, MaxPool, Requantize, Stage, SumPool, Threshold
 from .planes import DotForm
 
 __all__ = ["WORD_BITS_MOST", "Area", "Device", "Joint", "joints", "layer_areas", "price_folds"]
@@ -137,14 +136,31 @@ class Joint:
         return 10 * self.bits * (2 * beat + np.maximum(most, 2 * other))
 
 
-def joints(stages: Sequence[Stage]) -> tuple[Joint, ...]:
-    """What lies in front of each engine but the first."""
-    result = []
+def joints(network: IntegerNetwork) -> tuple[Joint, ...]:
+    """What lies in front of each engine but the first.
+
+    Where an engine does not read the one before it in the order of the network, or not it alone, there is a joint of 0
+    bits, which costs nothing: converters around forks, sums and concatenations are left out of the account.
+    """
+    result, stages = [], list(network.stages())
     for before, stage in zip(stages, stages[1:], strict=False):
         rows, columns = before.dot.weights.codes.shape[0], stage.dot.weights.codes.shape[1]
-        relay = rows if not isinstance(stage.dot, Conv2d) and _pixels(stage) > 1 else None
-        result.append(Joint(stage.input_type.bits, rows, columns // stage.segments, relay))
+        bits = stage.input_type.bits if _reads_alone(network, stage, before) else 0
+        relay = rows if bits and not isinstance(stage.dot, Conv2d) and _pixels(stage) > 1 else None
+        result.append(Joint(bits, rows, columns // stage.segments, relay))
     return tuple(result)
+
+
+def _reads_alone(network: IntegerNetwork, stage: Stage, before: Stage) -> bool:
+    """Whether the stream of one engine goes to another, through pools and activations at most, and nowhere else."""
+    readers = network.readers()
+    (name,) = stage.dot.inputs
+    while len(readers[name]) == 1 and name != before.end.name:
+        node = network.node(name)
+        if not isinstance(node, MaxPool | SumPool | Threshold | Requantize):
+            return False
+        (name,) = node.inputs
+    return len(readers[name]) == 1
 
 
 def price_folds(
@@ -176,7 +192,7 @@ def price_folds(
 def layer_areas(network: IntegerNetwork, folding: Folding, device: Device) -> dict[str, Area]:
     """The area of each engine by its dot product's name, the converters in front of it included."""
     areas, stages = {}, list(network.stages())
-    between = (None, *joints(stages))
+    between = (None, *joints(network))
     for index, (stage, joint) in enumerate(zip(stages, between, strict=True)):
         fold = folding.layers[stage.dot.name]
         pe, simd, turns = (np.array([value], dtype=np.int64) for value in (fold.pe, fold.simd, fold.planes_in_time))

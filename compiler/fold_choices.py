@@ -1,7 +1,6 @@
 """The folds that a search chooses from: every PE x SIMD x planes in time x kind of memory of a layer, priced."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +8,9 @@ from numpy.typing import NDArray
 from ..errors import HardwareError
 from .area import WORD_BITS_MOST, Device, Joint, price_folds
 from .folding import LayerFold
-from .ir import Conv2d, IntegerNetwork, MaxPool, Stage
+from .ir import Conv2d, Dense, IntegerNetwork, MaxPool, Node, Recurrent, Stage, SumPool
 from .planes import DotForm
+from .recurrent_cycles import steps_cycles
 
 __all__ = ["NEVER", "Folds", "all_folds", "undominated"]
 
@@ -48,9 +48,7 @@ class Folds:
         return result
 
 
-def all_folds(
-    network: IntegerNetwork, stage: Stage, behind: Sequence[MaxPool], device: Device, *, first: bool
-) -> Folds:
+def all_folds(network: IntegerNetwork, stage: Stage, device: Device, *, first: bool) -> Folds:
     """Every fold of a layer that can be generated, PE up to its rows, SIMD up to its columns or channels."""
     rows, columns = stage.dot.weights.codes.shape
     segment = columns // stage.segments
@@ -58,6 +56,15 @@ def all_folds(
     widest = [min(segment, WORD_BITS_MOST // (pe * form.word_bits)) for pe in range(1, rows + 1)]
     pe = np.repeat(np.arange(1, rows + 1), widest)
     simd = np.concatenate([np.arange(1, most + 1) for most in widest])
+    node = network.node(stage.dot.name)
+    if isinstance(node, Recurrent):  # whole units or equal parts of one, and no beat of both x and h
+        fits = ((pe % node.gates == 0) | (node.gates % pe == 0)) & (node.features % simd == 0)
+        pe, simd = pe[fits], simd[fits]
+    if stage.groups > 1:
+        channels = segment * stage.groups
+        pairs = zip(pe.tolist(), simd.tolist(), strict=True)
+        fits = np.array([LayerFold(p, s).groups_problem(rows, channels, stage.groups) is None for p, s in pairs])
+        pe, simd = pe[fits], simd[fits]
     in_time = np.array(
         [
             n
@@ -68,7 +75,14 @@ def all_folds(
     pe, simd, turns = (np.repeat(pe, len(in_time)), np.repeat(simd, len(in_time)), np.tile(in_time, len(pe)))
     if not len(pe):
         raise HardwareError(f"layer {stage.dot.name!r}: weights of {stage.dot.weights.bits} bits are too wide")
-    cycles = _cycles(network, stage, behind, pe, simd, turns, first=first)
+    cycles = _cycles(network, stage, pe, simd, turns, first=first)
+    if isinstance(node, Recurrent):
+        folds = [LayerFold(*map(int, fold)) for fold in zip(pe, simd, strict=True)]
+        steps = [
+            max(steps_cycles(node, replace(fold, memory=kind, planes_in_time=int(turn)), 1) for kind in device.memories)
+            for fold, turn in zip(folds, turns, strict=True)
+        ]
+        cycles = np.maximum(cycles, np.array(steps, dtype=np.int64))
     priced = [price_folds(stage, pe, simd, turns, memory, device, first=first) for memory in device.memories]
     kinds = len(priced)
     tenths, blocks = (np.stack(amounts, axis=1).ravel() for amounts in zip(*priced, strict=True))
@@ -103,7 +117,6 @@ def _undominated(folds: Folds, memory: int, same: Integers, changed: Integers, j
 def _cycles(
     network: IntegerNetwork,
     stage: Stage,
-    behind: Sequence[MaxPool],
     pe: Integers,
     simd: Integers,
     turns: Integers,
@@ -115,15 +128,34 @@ def _cycles(
     segment = columns // stage.segments
     cycles = stage.vectors * -(-rows // pe) * turns * stage.segments * -(-segment // simd)
     if isinstance(stage.dot, Conv2d):
-        height, width, _ = stage.dot.window(stage.input_type).input
-        cycles = np.maximum(cycles, height * width * -(-segment // simd))
-    passed = [(pool, pe) for pool in behind]
-    if first and stage.pools_before:
-        channels = stage.input_type.shape[-1]
-        passed += [(pool, np.where(channels % simd == 0, simd, channels)) for pool in stage.pools_before]
+        window = stage.dot.window(stage.input_type)
+        height, width, channels = window.input
+        lanes = simd * (np.maximum(1, pe * stage.groups // rows) if stage.groups > 1 else 1)
+        taps = window.positions * stage.segments
+        cycles = np.maximum(cycles, max(height * width, taps) * -(-channels // lanes))
+    passed = [(pool, pe) for pool in _pools_behind(network, stage.end)]
+    if first:
+        channels = network.input.type.shape[2] if len(network.input.type.shape) == 3 else 1
+        lanes = np.where(channels % simd == 0, simd, channels)
+        passed += [(pool, lanes) for pool in _pools_behind(network, network.input)]
     for pool, lanes in passed:
         window = pool.window(network.node(pool.inputs[0]).type)
         height, width, channels = window.input
         taps = window.positions * int(np.prod(window.kernel)) if window.overlaps else 0
         cycles = np.maximum(cycles, max(height * width, taps) * -(-channels // lanes))
     return cycles
+
+
+def _pools_behind(network: IntegerNetwork, start: Node) -> list[MaxPool | SumPool]:
+    """The pools between a node and the engines that it leads to: they take as many lanes as come."""
+    readers, found, seen = network.readers(), [], {start.name}
+    ways = [start]
+    while ways:
+        for node in readers[ways.pop().name]:
+            if node.name in seen or isinstance(node, Dense | Conv2d):
+                continue
+            seen.add(node.name)
+            ways.append(node)
+            if isinstance(node, MaxPool | SumPool):
+                found.append(node)
+    return found

@@ -1,10 +1,12 @@
 """The exact search for the cheapest folding: every PE x SIMD x planes in time x kind of memory, within two budgets.
 
 Layers form a chain: a fold costs LUTs and block RAMs for itself, and a converter where its SIMD is not the PE of the
-layer before. With a price on block RAMs that is a shortest path, found by dynamic programming over the beats between
-layers. If the shortest path keeps both budgets it is the answer. If not, other prices bound what any path through a
-fold must cost (the Lagrangian bound), which rules most folds out or proves that nothing fits; what is left goes through
-a dynamic programme with the block RAMs used so far as a second axis. Nothing is left to chance or to a time limit.
+layer before. (Those of a branching network are taken in its order; what does not follow directly is joined at no cost,
+see `area.joints`.) With a price on block RAMs that is a shortest path, found by dynamic programming over the beats
+between layers. If the shortest path keeps both budgets it is the answer. If not, other prices bound what any path
+through a fold must cost (the Lagrangian bound), which rules most folds out or proves that nothing fits; what is left
+goes through a dynamic programme with the block RAMs used so far as a second axis. Nothing is left to chance or to a
+time limit.
 """
 
 from collections.abc import Sequence
@@ -110,12 +112,8 @@ class FoldSearch:
     def __init__(self, network: IntegerNetwork, device: Device) -> None:
         self._network, self._device = network, device
         self._stages = list(network.stages())
-        self.joints = joints(self._stages)
-        behind = [*(following.pools_before for following in self._stages[1:]), ()]
-        self.folds = [
-            all_folds(network, stage, pools, device, first=index == 0)
-            for index, (stage, pools) in enumerate(zip(self._stages, behind, strict=True))
-        ]
+        self.joints = joints(network)
+        self.folds = [all_folds(network, stage, device, first=index == 0) for index, stage in enumerate(self._stages)]
 
     @cached_property
     def _steps(self) -> list[_Step]:

@@ -163,12 +163,14 @@ class Planner:
         """The part from which `reader` reads the node's values, `lanes` elements a beat.
 
         frame: as one vector, not pixel by pixel. buffered: with a FIFO, for a reader that waits for another stream.
+        Where there are other readers, a converter and the input buffer of a dense layer's engine have one too: they
+        take their time, for which the others are not to wait.
         """
         source = self._yielding[node]
         shape = self._shapes[source]
         read = _fork(source) if len(self.readers[node]) > 1 else source
         edge = f"{source} to {reader}"
-        if buffered:
+        if buffered or (len(self.readers[node]) > 1 and (frame or shape.lanes != lanes)):
             read = self.place(FifoPart(f"{edge} fifo", shape), [read], shape)
         if frame and shape.pixels > 1:
             if shape.size % shape.lanes:

@@ -12,7 +12,7 @@ from ..errors import HardwareError, UsageError
 from .area import Area, Device, layer_areas
 from .fold_search import Budget, FoldSearch
 from .folding import Folding, LayerFold, Popcount
-from .ir import Conv2d, IntegerNetwork
+from .ir import Concat, Conv2d, IntegerNetwork, MaxPool, SumPool
 from .plan import check_buildable
 
 __all__ = [
@@ -132,11 +132,16 @@ def _pixel_bound(network: IntegerNetwork) -> tuple[int, str]:
         if isinstance(stage.dot, Conv2d):
             height, width, _ = stage.dot.window(stage.input_type).input
             least.append((max(height * width, stage.vectors * stage.segments), stage.dot.name))
-        for pool in stage.pools_before:
-            window = pool.window(network.node(pool.inputs[0]).type)
+    for node in network.nodes:
+        if isinstance(node, MaxPool | SumPool):
+            window = node.window(network.node(node.inputs[0]).type)
             height, width, _ = window.input
             taps = window.positions * math.prod(window.kernel) if window.overlaps else 0
-            least.append((max(height * width, taps), pool.name))
+            least.append((max(height * width, taps), node.name))
+        if isinstance(node, Concat):  # its beats do not span two operands
+            sizes = [network.node(name).type.shape[-1] for name in node.inputs]
+            beats = sum(-(-size // math.gcd(*sizes[:-1])) for size in sizes)
+            least.append((beats * (node.type.size // node.type.shape[-1]), node.name))
     return max(least, key=lambda entry: entry[0])
 
 

@@ -30,6 +30,7 @@ from ..compiler.parts import (
     InputPart,
     Part,
     PoolPart,
+    RecurrentPart,
     ResultPart,
     WindowPart,
     beats,
@@ -156,9 +157,18 @@ class _Schedule:
                 times = self._window(part.name, window_params(part), part.passes, source.times)
                 return _Flow(times, source.lag + _LATENCY_WINDOW)
             case EnginePart():
-                return _Flow(self._engine(part, source.times), source.lag + self._latencies.get(part.name, 0))
+                taken, ends = self._engine(part, source.times)
+                if source.queue is not None:
+                    self._fits(source.queue, taken.ravel() + source.lag)
+                return _Flow(ends, source.lag + self._latencies.get(part.name, 0))
             case PoolPart():
                 return self._pool(part, source)
+            case RecurrentPart():
+                # Every step's state comes when the step is over, a fold after the other before.
+                count = beats(part.node.hidden, max(1, part.fold.pe // part.node.gates))
+                size = part.fold.synapse_folds(int(part.node.weights.codes.shape[1]))
+                ends = source.times[:, -1:] + part.cycles - (count - 1 - np.arange(count)) * size
+                return _Flow(_one_a_cycle(ends))
         return None
 
     def _fits(self, queue: _Queue, taken: Times) -> None:
@@ -228,15 +238,15 @@ class _Schedule:
         self.depths[name] = max(int(kept.max()), params.least_working_depth)
         return issues.reshape(self._frames, vectors * size)
 
-    def _engine(self, part: EnginePart, times: Times) -> Times:
-        """A beat goes out at the end of each fold, the last of its passes."""
+    def _engine(self, part: EnginePart, times: Times) -> tuple[Times, Times]:
+        """When each beat goes into the input buffer, and one out: at the end of each fold, the last of its passes."""
         rows, columns = part.stage.dot.weights.codes.shape
         size = part.fold.synapse_folds(columns, part.stage.segments)
         passes = part.fold.passes(rows) // part.fold.blocks(rows, part.stage.groups)
-        _, steps = _vectors(times.reshape(-1, size), passes)
+        taken, steps = _vectors(times.reshape(-1, size), passes)
         turns = part.fold.planes_in_time
         ends = steps[:, -1:] + np.arange(turns - 1, passes, turns) * size
-        return ends.reshape(self._frames, -1)
+        return taken.reshape(self._frames, -1), ends.reshape(self._frames, -1)
 
 
 def _one_a_cycle(times: Times) -> Times:

@@ -15,7 +15,7 @@ from random_graphs import GraphBuilder, random_graph
 from xnorflow.compiler import golden
 from xnorflow.compiler.cycles import initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold
-from xnorflow.compiler.ir import Encoding, IntegerNetwork, SumPool
+from xnorflow.compiler.ir import Encoding, IntegerNetwork
 from xnorflow.compiler.parts import FifoPart
 from xnorflow.errors import HardwareError
 from xnorflow.hdl import accelerator as accelerator_module
@@ -28,7 +28,6 @@ from xnorflow.sim.component import run_bench
 
 FRAMES = 20
 WARM_UP = 9  # frames that fill the pipeline, line buffers and FIFOs
-MOVES = ("plain", "residual", "shortcut", "concat", "twice", "code_pool", "rewrite")
 
 
 def balanced_folding(network: IntegerNetwork, seed: int) -> Folding:
@@ -39,6 +38,9 @@ def balanced_folding(network: IntegerNetwork, seed: int) -> Folding:
         rows, columns = stage.dot.weights.codes.shape
         folds = [LayerFold(pe, simd) for pe in range(1, min(rows, 8) + 1)
                  for simd in range(1, min(columns // stage.segments, 8) + 1)]  # fmt: skip
+        folds = [
+            f for f in folds if f.groups_problem(rows, columns // stage.segments * stage.groups, stage.groups) is None
+        ]
         cycles = [stage.vectors * f.passes(rows) * f.synapse_folds(columns, stage.segments) for f in folds]
         choices[stage.dot.name] = list(zip(cycles, folds, strict=True))
     slowest = max(min(cycles for cycles, _ in choice) for choice in choices.values()) * rng.choice([1, 1.5, 3])
@@ -80,7 +82,7 @@ def mixed(seed: int = 1) -> tuple[IntegerNetwork, Folding]:
 
 
 def drawn(seed: int) -> tuple[IntegerNetwork, Folding]:
-    network = random_graph(seed, MOVES)
+    network = random_graph(seed)
     return network, balanced_folding(network, seed)
 
 
@@ -136,10 +138,8 @@ def distances(accelerator: Accelerator, frames: int = 30) -> list[int]:
 
 @pytest.mark.parametrize("start", range(100, 180, 20))
 def test_branches_keep_the_interval(start: int) -> None:
-    designs = [drawn(seed) for seed in range(start, start + 20)]
-    built = [Accelerator(*design) for design in designs if not any(isinstance(n, SumPool) for n in design[0].nodes)]
-    assert len(built) > 5
-    for accelerator in built:
+    for seed in range(start, start + 20):
+        accelerator = Accelerator(*drawn(seed))
         assert set(distances(accelerator)) == {accelerator.interval}
 
 
