@@ -143,17 +143,19 @@ class WindowPart:
 
 @dataclass(frozen=True, slots=True)
 class EnginePart:
-    """A matrix-vector engine: NF * SF * planes in time cycles a vector; with the Threshold that is its stage's sink."""
+    """A matrix-vector engine: NF * SF * planes in time cycles a vector; with the Threshold that is its stage's sink, or
+    the Requantize that alone reads it."""
 
     name: str
     stage: Stage
     fold: LayerFold
+    requantize: Requantize | None = None
     kind = StageKind.ENGINE
 
     @property
-    def threshold(self) -> Threshold | None:
-        """The thresholds that work inside the engine; None where it yields counts."""
-        return self.stage.sink if isinstance(self.stage.sink, Threshold) else None
+    def inside(self) -> Threshold | Requantize | None:
+        """What makes codes inside the engine; None where it yields counts."""
+        return self.stage.sink if isinstance(self.stage.sink, Threshold) else self.requantize
 
     @property
     def cycles(self) -> int:

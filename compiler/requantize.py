@@ -24,7 +24,7 @@ from .ranges import RowRanges
 from .reach import value_ranges
 from .verify import verify
 
-__all__ = ["MAX_MULTIPLIER_BITS", "MAX_SHIFT", "Affine", "find_affine", "requantized"]
+__all__ = ["MAX_MULTIPLIER_BITS", "MAX_SHIFT", "Affine", "find_affine", "requantized", "wide_activations"]
 
 Integers = NDArray[np.int64]
 
@@ -52,7 +52,8 @@ class Affine:
 
     def codes(self, acc: Integers, max_code: int) -> Integers:
         """Codes (..., N) of accumulators (..., N)."""
-        return np.clip((self.multiplier * acc + self.offset) >> self.shift, 0, max_code)
+        codes: Integers = np.clip((self.multiplier * acc + self.offset) >> self.shift, 0, max_code)
+        return codes
 
 
 def requantized(network: IntegerNetwork) -> IntegerNetwork:
@@ -62,6 +63,20 @@ def requantized(network: IntegerNetwork) -> IntegerNetwork:
     constants have fewer bits than its thresholds and a multiplication takes one DSP block.
     """
     return verify(replace(network, nodes=tuple(_node(network, node) for node in network.nodes)))
+
+
+def wide_activations(network: IntegerNetwork) -> tuple[str, ...]:
+    """A line for each activation of 4 bits and more: the widths of its multiplication, or its thresholds."""
+    lines = []
+    for node in network.nodes:
+        if isinstance(node, Requantize):
+            widths = (
+                f"multipliers of {_bits(node.multiplier)} bits, offsets of {_bits(node.offset)}, shift {node.shift}"
+            )
+            lines.append(f"{node.name}: {node.type.max_code} levels by multiply, add and shift: {widths}")
+        elif isinstance(node, Threshold) and node.type.bits >= _WIDE:
+            lines.append(f"{node.name}: {node.type.max_code} thresholds a neuron of {_bits(node.thresholds)} bits")
+    return tuple(lines)
 
 
 def _node(network: IntegerNetwork, node: Node) -> Node:

@@ -1,7 +1,7 @@
 """Which component each part of a plan becomes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ..compiler.folding import Folding, Memory, Popcount
@@ -23,11 +23,11 @@ from ..compiler.parts import (
     WindowPart,
 )
 from .activation import StreamActivation, activation_unit
-from .activation_constants import activation_params
+from .activation_constants import activation_params, requantize_params
 from .axi import InputAdapter, OutputAdapter
 from .broadcast import Broadcast
 from .buffer import StreamFifo
-from .constants import engine_params, score_params
+from .constants import engine_params, popcount_domain, score_params
 from .converter import FrameWidthConverter
 from .domains import score_domain, stream_domain
 from .engine import Engine
@@ -87,7 +87,12 @@ class Design:
 
 
 def _engine(part: EnginePart, design: Design) -> Engine:
-    return Engine(engine_params(part.stage, part.fold, design.folding.popcount, design.popcount_stages))
+    params = engine_params(part.stage, part.fold, design.folding.popcount, design.popcount_stages)
+    if part.requantize is not None:
+        domain, folds = popcount_domain(part.stage), params.neuron_folds
+        requantize = requantize_params(part.requantize, domain, name=part.name, pe=part.fold.pe, folds=folds)
+        params = replace(params, requantize=requantize)
+    return Engine(params)
 
 
 def _activation(part: ActivationPart, design: Design) -> StreamActivation:

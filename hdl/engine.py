@@ -23,7 +23,7 @@ __all__ = ["Engine"]
 
 
 class Engine(wiring.Component):
-    """For every vector of K activation codes, N codes (or counts, where there are no thresholds).
+    """For every vector of K activation codes, N codes (or counts, where nothing makes codes of them).
 
     A vector is worked on in NF folds of PE rows, each SF steps of SIMD columns: NF * SF cycles, and no bubble between
     folds or vectors while beats come and the output is taken. With NF = 1 the beats are consumed as they come; with
@@ -63,8 +63,8 @@ class Engine(wiring.Component):
         self._preload = Rom(params.preload_image, fold.memory, lut6=lut6) if params.single_threshold else None
         single = params.single_threshold
         self._directions = Directions(params.threshold_unit, lut6=lut6) if single else None
-        compares = params.thresholds is not None and not single
-        self._thresholds = activation_unit(params.threshold_unit, fold.memory, lut6=lut6) if compares else None
+        unit = params.unit
+        self._thresholds = activation_unit(unit, fold.memory, lut6=lut6) if unit is not None else None
         super().__init__(
             {
                 "i": In(beat_signature(params.lanes, params.activation_bits)),

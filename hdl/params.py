@@ -13,7 +13,7 @@ from ..compiler.folding import LayerFold, Popcount
 from ..compiler.planes import DotForm
 from ..compiler.types import Encoding, code_values
 from ..errors import HardwareError
-from .activation_params import ThresholdParams, signed_bits
+from .activation_params import ActivationParams, RequantizeParams, ThresholdParams, signed_bits
 from .rom import MAX_WIDTH, MemoryImage
 
 __all__ = ["EngineParams", "ScoreParams"]
@@ -34,6 +34,7 @@ class EngineParams:
     negatives. Activations and weights become counts as their encodings tell (`compiler/planes.py`).
     thresholds: int64 (N, T), nondecreasing rows in 0..p_max + 1; None: the engine yields the counts P.
     descending: bool (N,), the rows whose code is T less the number of thresholds reached; None where no row's is.
+    requantize: what turns counts into codes where there are no thresholds; None: nothing does.
     popcount_stages: registers inside the popcount of a row; they cost latency, not throughput.
     segments: pieces of a vector, of equal length, that start on a beat of their own: the pixels of a window.
     groups: parts of equal size of the rows, each reading its own part of every segment; K is of one group. The engine
@@ -52,6 +53,7 @@ class EngineParams:
     weight_encoding: Encoding = Encoding.BIPOLAR
     activation_encoding: Encoding = Encoding.UNSIGNED
     descending: NDArray[np.bool_] | None = None
+    requantize: RequantizeParams | None = None
     groups: int = 1
 
     def __post_init__(self) -> None:
@@ -161,8 +163,17 @@ class EngineParams:
 
     @property
     def output_bits(self) -> int:
-        """Bits of an element of the output stream: a code, or a count where there are no thresholds."""
+        """Bits of an element of the output stream: a code, or a count where nothing makes a code of it."""
+        if self.requantize is not None:
+            return self.requantize.code_bits
         return self.count_bits if self.thresholds is None else int(self.thresholds.shape[1]).bit_length()
+
+    @property
+    def unit(self) -> ActivationParams | None:
+        """What finds the codes behind the accumulators; None where counts go out or a single threshold is preloaded."""
+        if self.requantize is not None:
+            return self.requantize
+        return None if self.thresholds is None or self.single_threshold else self.threshold_unit
 
     @property
     def single_threshold(self) -> bool:
@@ -226,6 +237,8 @@ class EngineParams:
     def reference(self, codes: Codes) -> Codes | Integers:
         """What the engine yields for activation codes as `counts` takes them: codes or counts (B, N)."""
         counts = self.counts(codes)
+        if self.requantize is not None:
+            return self.requantize.reference(counts)
         return counts if self.thresholds is None else self.threshold_unit.reference(counts)
 
 

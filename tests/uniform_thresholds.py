@@ -24,7 +24,8 @@ def with_uniform_thresholds(network: IntegerNetwork, seed: int = 0) -> IntegerNe
             continue
         ranges, levels = value_ranges(network, node.inputs[0]), node.type.max_code
         span = np.maximum(ranges.hi - ranges.lo, 1)
-        slope = rng.uniform(0.5, 4, len(span)) * rng.choice([-1, 1], len(span)) * levels / span
+        middle = np.maximum(span**0.75, 1)  # random accumulators keep to the middle of what is reachable
+        slope = rng.uniform(0.5, 3, len(span)) * rng.choice([-1, 1], len(span)) * levels / middle
         shift = rng.uniform(0, levels, len(span)) - slope * (ranges.lo + span / 2)
 
         def evaluate(acc: np.ndarray, slope: np.ndarray = slope, shift: np.ndarray = shift, levels: int = levels):

@@ -22,10 +22,12 @@ def compile_command(
 ) -> None:
     """Compile a trained run to an integer network in one file."""
     from .. import flow
+    from ..compiler.requantize import wide_activations
 
     compiled = flow.compile_run(run_dir, out)
     layers = sum(1 for _ in compiled.network.stages())
     print_lines(f"{compiled.path}: {layers} layers, {compiled.size:,} bytes, sha256 {compiled.sha256}")
+    print_lines(*wide_activations(compiled.network))
 
 
 def import_bnn_pynq(

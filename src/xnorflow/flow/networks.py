@@ -81,11 +81,13 @@ def compile_run(run_dir: Path | str, out: Path | str | None = None) -> CompiledF
 
 
 def compiled(run: "TrainedRun") -> "IntegerNetwork":
-    """The integer network of a trained run."""
+    """The integer network of a trained run, wide activations requantized where that takes less than thresholds."""
     from ..compiler.lowering import compile_module
+    from ..compiler.requantize import requantized
 
     example = np.zeros((1, *run.input_shape), np.uint8)
-    return compile_module(run.model, example, class_names=run.class_names, provenance=_provenance(run))
+    network = compile_module(run.model, example, class_names=run.class_names, provenance=_provenance(run))
+    return requantized(network)
 
 
 def import_bnn_pynq(folder: Path, out: Path, folding: Path | None = None) -> CompiledFile:

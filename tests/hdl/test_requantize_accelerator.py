@@ -1,0 +1,79 @@
+"""Whole networks with wide activations, requantized: inside engines and behind sums, bit for bit, under stalls."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from farm import Farm
+from random_graphs import residual_network
+from random_networks import random_network
+from test_graph_accelerator import balanced_folding, case_of, prefixed
+from uniform_thresholds import with_uniform_thresholds
+
+from xnorflow.compiler.folding import Folding
+from xnorflow.compiler.ir import Encoding, IntegerNetwork, Requantize
+from xnorflow.compiler.parts import ActivationPart, EnginePart
+from xnorflow.compiler.plan import plan_parts
+from xnorflow.compiler.requantize import requantized
+from xnorflow.errors import HardwareError
+from xnorflow.hdl.requantizer import Requantizer
+from xnorflow.sim.component import run_bench
+
+
+def perceptron(bits: int, encoding: Encoding, weights: int) -> IntegerNetwork:
+    kinds = (3, Encoding.UNSIGNED), (bits, encoding), (weights, Encoding.BIPOLAR)
+    return with_uniform_thresholds(random_network([40, 12, 9, 5], *kinds))
+
+
+NETWORKS = {
+    "bits4": perceptron(4, Encoding.UNSIGNED, 1),
+    "bits8": perceptron(8, Encoding.BIPOLAR, 2),
+    "residual": with_uniform_thresholds(residual_network(stream=(4, Encoding.SIGNED))),
+}
+
+
+def designs() -> dict[str, tuple[IntegerNetwork, Folding]]:
+    smaller = {name: requantized(network) for name, network in NETWORKS.items()}
+    return {name: (network, balanced_folding(network, 2)) for name, network in smaller.items()}
+
+
+def test_requantizations_are_placed_in_engines_and_on_their_own() -> None:
+    for name, (network, folding) in designs().items():
+        parts = plan_parts(network, folding).parts
+        inside = [part for part in parts if isinstance(part, EnginePart) and part.requantize is not None]
+        alone = [part for part in parts if isinstance(part, ActivationPart) and isinstance(part.node, Requantize)]
+        assert inside and bool(alone) == (name == "residual")
+        assert len(inside) + len(alone) == sum(isinstance(node, Requantize) for node in network.nodes)
+        assert not any(isinstance(node, Requantize) for node in NETWORKS[name].nodes)
+
+
+def bench(folder: Path, chosen: dict[str, tuple[IntegerNetwork, Folding]], memories: dict[str, str]) -> None:
+    cases = folder / "cases.json"
+    cases.write_text(json.dumps({name: case_of(*design) for name, design in chosen.items()}))
+    parts = {name: prefixed(name, *design) for name, design in chosen.items()}
+    contents = {file: text for part in parts.values() for file, text in part.memories.items()}
+    assert any(file.endswith("_constants.hex") for file in contents)
+    run_bench(
+        Farm(parts),
+        "bench_streams",
+        build_dir=folder,
+        name="farm",
+        parameters={"cases": str(cases)},
+        memories=contents | memories,
+    )
+
+
+def test_equals_the_golden_model(tmp_path: Path) -> None:
+    bench(tmp_path, designs(), {})
+
+
+def test_a_shift_off_by_one_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    init = Requantizer.__init__
+    monkeypatch.setattr(
+        Requantizer,
+        "__init__",
+        lambda self, params, *a, **k: init(self, replace(params, shift=params.shift + 1), *a, **k),
+    )
+    with pytest.raises(HardwareError, match="instead of"):
+        bench(tmp_path, {"bits4": designs()["bits4"]}, {})
