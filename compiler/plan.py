@@ -225,12 +225,12 @@ def _place_input(planner: Planner, node: Node) -> None:
 
 
 def _place_dot(planner: Planner, node: Node) -> None:
-    """A sliding window in front of a convolution, and the engine. A Threshold that alone reads it works inside, also
-    through pools of accumulators: those then pool its codes."""
+    """A sliding window in front of a convolution, and the engine. A Threshold or Requantize that alone reads it works
+    inside, also through pools of accumulators: those then pool its codes."""
     assert isinstance(node, Dense | Conv2d)
-    pools, inside = _threshold_behind(planner, node)
+    pools, inside = _codes_behind(planner, node)
     stage, fold = planner.stages[node.name], planner.folding.layers[node.name]
-    if inside is not None:
+    if isinstance(inside, Threshold):
         stage = replace(stage, sink=inside)
     rows, columns = (int(extent) for extent in node.weights.codes.shape)
     lanes = fold.lanes(rows, stage.groups)
@@ -244,12 +244,14 @@ def _place_dot(planner: Planner, node: Node) -> None:
     counts = columns * DotForm.of(node.weights, stage.input_type).column_max
     bits = inside.type.bits if inside else counts.bit_length()
     shape = StreamShape(stage.vectors, rows, fold.pe, bits)
-    name = planner.place(EnginePart(node.name, stage, fold), [source], shape)
+    engine = EnginePart(node.name, stage, fold, inside if isinstance(inside, Requantize) else None)
+    name = planner.place(engine, [source], shape)
     if inside is None:
         planner.yields(node, name, tap=stage.sink.name if stage.sink is not None else node.name)
         return
     # The codes of neurons that descend fall as the accumulators rise.
-    least = frozenset(np.flatnonzero(inside.descending).tolist())
+    falls = inside.descending if isinstance(inside, Threshold) else inside.multiplier < 0
+    least = frozenset(np.flatnonzero(falls).tolist())
     for pool in pools:
         window = pool.window(planner.network.node(pool.inputs[0]).type)
         shape = replace(shape, pixels=window.positions)
@@ -259,15 +261,15 @@ def _place_dot(planner: Planner, node: Node) -> None:
     planner.yields(inside, name, tap=inside.name)
 
 
-def _threshold_behind(planner: Planner, node: Node) -> tuple[list[MaxPool], Threshold | None]:
-    """The Threshold that alone reads a node through pools, or None, and those pools."""
+def _codes_behind(planner: Planner, node: Node) -> tuple[list[MaxPool], Threshold | Requantize | None]:
+    """The Threshold or Requantize that alone reads a node through pools, or None, and those pools."""
     pools: list[MaxPool] = []
     while len(readers := planner.readers[node.name]) == 1:
         (node,) = readers
         match node:
             case MaxPool():
                 pools.append(node)
-            case Threshold():
+            case Threshold() | Requantize():
                 return pools, node
             case _:
                 break
