@@ -50,7 +50,7 @@ def check_cycles(design_dir: Path, *, raw_images: NDArray[np.generic], traces: i
     """Send the samples through a design without stalls, and again with the stalls of the seeds 1 to `traces`.
 
     Yields each trace as it is done. Raises HardwareError if a simulation finds a mismatch, UsageError if the design's
-    network or folding are not as generated, and what `simulate` raises.
+    network or folding are not as generated or its buffers are another version's, and what `simulate` raises.
     """
     design = load_design(design_dir)
     sources = {"network.safetensors", "folding.yaml"} & {*design.modified}
@@ -75,4 +75,7 @@ def _circuit(design: Design, frames: int) -> Circuit:
     network = load_network(design.path / "network.safetensors")
     folding = load_folding(design.path / "folding.yaml", network)
     accelerator = Accelerator(network, folding, popcount_stages=design.manifest.popcount_stages)
+    depths = {buffer.name: buffer.depth for buffer in design.manifest.buffers}
+    if depths != {name: part.depth for name, part in accelerator.buffers.items()}:
+        raise UsageError(f"{design.path} has other buffers than this program would give it; generate it anew")
     return accelerator_circuit(accelerator, frames)

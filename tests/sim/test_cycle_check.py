@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from random_conv_networks import Conv, random_conv_network
 from random_graphs import GraphBuilder
 from random_networks import random_network
 
@@ -150,6 +151,16 @@ def test_a_changed_folding_is_refused(design: Path, samples: NDArray[np.uint8]) 
     (design / "folding.yaml").write_text((design / "folding.yaml").read_text().replace("pe: 6", "pe: 12"))
     with pytest.raises(UsageError, match=r"folding\.yaml changed"):
         list(check_cycles(design, raw_images=samples, traces=1))
+
+
+def test_a_design_with_other_buffers_is_refused(tmp_path: Path) -> None:
+    network = random_conv_network((4, 4, 2), [Conv(3, (2, 2))])
+    design = written(network, folded(network), tmp_path / "design")
+    manifest = json.loads((design / "manifest.json").read_text())
+    manifest["buffers"][0]["depth"] += 1
+    (design / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match="other buffers than this program would give it"):
+        list(check_cycles(design, raw_images=codes(network, 1), traces=0))
 
 
 def test_without_numba_the_model_says_the_same(network: IntegerNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
