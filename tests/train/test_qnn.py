@@ -109,3 +109,11 @@ def test_refuses(make, message):
 def test_what_print_shows():
     assert repr(LinearQuant(4, 0.5)) == "LinearQuant(bits=4, step=0.5)"
     assert repr(LogQuant(3, 0.5, signed=False)) == "LogQuant(bits=3, step=0.5, signed=False)"
+
+
+def test_a_bound_belongs_to_the_larger_power():
+    bounds = torch.tensor([2.0**0.5, 2.0**1.5])
+    below = torch.nextafter(bounds, torch.zeros(2))
+    assert quantize_log(bounds, 3, 1.0).tolist() == [2, 4]
+    assert quantize_log(below, 3, 1.0).tolist() == [1, 2]
+    assert quantize_log(torch.tensor([2.0**-0.5]), 2, 1.0, signed=False).tolist() == [1]
