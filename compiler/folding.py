@@ -12,6 +12,7 @@ from .ir import IntegerNetwork, Recurrent
 from .planes import DotForm
 
 __all__ = [
+    "SHALLOW_WORDS",
     "Folding",
     "LayerFold",
     "Memory",
@@ -22,8 +23,13 @@ __all__ = [
 ]
 
 
+SHALLOW_WORDS = 64
+"""Of a memory of single thresholds: up to there it lies in LUTs even where weights lie in block RAM. Its words are wide
+and few, and would leave most of every block empty."""
+
+
 class Memory(StrEnum):
-    """Where weights and thresholds lie."""
+    """Where weights lie, and thresholds: single ones if they are of more than `SHALLOW_WORDS` words."""
 
     AUTO = "auto"
     BLOCK = "block"

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..compiler.folding import Popcount
+from ..compiler.folding import SHALLOW_WORDS, Memory, Popcount
 from .activation import activation_unit
 from .arithmetic import adder_tree
 from .buffer import StreamFifo
@@ -60,8 +60,10 @@ class Engine(wiring.Component):
         fold = params.fold
         lut6 = params.popcount is Popcount.LUT6  # a target whose primitives may be instantiated
         self._weights = Rom(params.weight_image, fold.memory, lut6=lut6)
-        self._preload = Rom(params.preload_image, fold.memory, lut6=lut6) if params.single_threshold else None
         single = params.single_threshold
+        shallow = fold.memory is Memory.BLOCK and params.neuron_folds <= SHALLOW_WORDS
+        memory = Memory.LUT if shallow else fold.memory
+        self._preload = Rom(params.preload_image, memory, lut6=lut6) if single else None
         self._directions = Directions(params.threshold_unit, lut6=lut6) if single else None
         unit = params.unit
         self._thresholds = activation_unit(unit, fold.memory, lut6=lut6) if unit is not None else None
@@ -127,9 +129,10 @@ class Engine(wiring.Component):
         credits = Signal(range(self.fifo_depth + 1), init=self.fifo_depth)
         room = Signal()
         ends_fold, final = Signal(), Signal()
+        at_end = Signal(init=steps == 1)  # step == steps - 1, a cycle ahead: the step is far away, at the memory
         m.d.comb += [
             ends_fold.eq(last & (turn == turns - 1)),
-            final.eq(ends_fold & (step == steps - 1)),
+            final.eq(ends_fold & at_end),
             room.eq(~ends_fold | credits.any()),
             self._weights.addr.eq(step),
         ]
@@ -137,6 +140,9 @@ class Engine(wiring.Component):
             again = last & ~ends_fold
             m.d.sync += begins_pass.eq(last)
             m.d.sync += step.eq(Mux(final, 0, Mux(again, step - (p.synapse_folds - 1), step + 1)))
+            if steps > 1:
+                stays = at_end if p.synapse_folds == 1 else Const(0)
+                m.d.sync += at_end.eq(Mux(again, stays, step == steps - 2))
             m.d.sync += turn.eq(Mux(again, turn + 1, Mux(last, 0, turn)))
         m.d.sync += credits.eq(credits - (issue & ends_fold) + (self.o.valid & self.o.ready))
 
@@ -172,13 +178,15 @@ class Engine(wiring.Component):
         turned = travel(turn, "turn", arrive)
         done = travel(issue & ends_fold, "done", arrive + 1)
 
-        planes = self._planes(m, activations, turned[1])
+        planes, words = self._planes(m, activations, turned[1]), self._weights.data
+        for _ in range(p.word_stages):
+            planes, words = [self._held(m, plane) for plane in planes], self._held(m, words)
         start = self._fold_start(m, begins[arrive - 1] & (turned[arrive - 1] == turns - 1))
         counts = Signal(pe * self._accumulator_bits)
         for row in range(pe):
             if row >= p.rows:  # a padding row in every fold: its output is the constant 0
                 continue
-            total = self._row_count(m, row, planes)
+            total = self._row_count(m, row, words, planes)
             accumulator = counts.word_select(row, self._accumulator_bits)
             begin = start.word_select(row, self._accumulator_bits)
             with m.If(issued[arrive]):
@@ -238,14 +246,20 @@ class Engine(wiring.Component):
             chosen.append(plane)
         return chosen
 
-    def _row_count(self, m: Module, row: int, planes: Sequence[Value]) -> Value:
+    def _held(self, m: Module, value: Value) -> Value:
+        """The value of the cycle before."""
+        held = Signal(len(value), name="held", reset_less=True)
+        m.d.sync += held.eq(value)
+        return held
+
+    def _row_count(self, m: Module, row: int, words: Value, planes: Sequence[Value]) -> Value:
         """One row's P for a step: popcounts of the pairs of bit planes, weighted."""
         p = self._params
         form = p.form
         if p.groups_at_once > 1:
             part = row // (p.rows // p.groups)
             planes = [plane.word_select(part, p.fold.simd) for plane in planes]
-        words = self._weights.data.word_select(row, p.fold.simd * form.word_bits)
+        words = words.word_select(row, p.fold.simd * form.word_bits)
         weights = [words[bit :: form.word_bits] for bit in range(form.word_bits)]
         if form.shift_bits:
             shift = weights[len(form.planes) :]
@@ -260,7 +274,7 @@ class Engine(wiring.Component):
             ]
             name = f"popcount_{row}" if self._powers == 1 else f"popcount_{row}_power_{power}"
             gates = [form.planes[i].gate for i, _ in pairs for _ in range(p.fold.simd)]
-            unit = XnorPopcount(len(gates), kind=p.popcount, stages=p.popcount_stages, gates=gates)
+            unit = XnorPopcount(len(gates), kind=p.popcount, stages=p.popcount_stages - p.word_stages, gates=gates)
             m.submodules[name] = unit
             m.d.comb += [
                 unit.w.eq(Cat(weights[i] for i, _ in pairs)),

@@ -35,7 +35,9 @@ class EngineParams:
     thresholds: int64 (N, T), nondecreasing rows in 0..p_max + 1; None: the engine yields the counts P.
     descending: bool (N,), the rows whose code is T less the number of thresholds reached; None where no row's is.
     requantize: what turns counts into codes where there are no thresholds; None: nothing does.
-    popcount_stages: registers inside the popcount of a row; they cost latency, not throughput.
+    popcount_stages: registers from the weights to a row's count, the last of them behind the popcount; from two on the
+    first stands right behind the memory, where block RAMs have one of their own, and from five on the second one is for
+    the way from there to the popcounts. They cost latency, not throughput.
     segments: pieces of a vector, of equal length, that start on a beat of their own: the pixels of a window.
     groups: parts of equal size of the rows, each reading its own part of every segment; K is of one group. The engine
     works on `groups_at_once` of them at a time, in `blocks` passes a vector (`compiler.folding.LayerFold`).
@@ -122,6 +124,11 @@ class EngineParams:
     def planes_at_once(self) -> int:
         """Activation planes that a cycle works on."""
         return self.form.activation_planes // self.fold.planes_in_time
+
+    @property
+    def word_stages(self) -> int:
+        """Of the popcount's stages, those between the weight memory and the first gates."""
+        return (self.popcount_stages > 1) + (self.popcount_stages > 4)
 
     @property
     def fold_cycles(self) -> int:

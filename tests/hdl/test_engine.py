@@ -193,7 +193,7 @@ def test_equals_its_reference(cases: list[tuple[int, ...]], tmp_path: Path) -> N
 
 def test_equals_its_reference_with_lut6_popcounts(tmp_path: Path) -> None:
     kind = {"popcount": Popcount.LUT6}
-    cases = [(6, 40, 3, 17, 1, 1, 1), (4, 10, 2, 7, 2, 3, 0), (4, 10, 2, 7, 2, 3, 1, 3)]
+    cases = [(6, 40, 3, 17, 1, 1, 1), (6, 40, 3, 17, 1, 1, 5), (4, 10, 2, 7, 2, 3, 0), (4, 10, 2, 7, 2, 3, 1, 3)]
     run(tmp_path, {f"c{n}": params_of(*case, name=f"c{n}", **kind) for n, case in enumerate(cases)})
 
 
@@ -240,4 +240,5 @@ def test_memories_are_named_after_the_layer() -> None:
 def test_kind_of_memory_reaches_the_verilog() -> None:
     params = params_of(10, 37, 4, 8, 1, 1, 1)
     block = EngineParams("fc", params.weights, 1, params.thresholds, LayerFold(4, 8, Memory.BLOCK))
-    assert verilog.convert(Engine(block), emit_src=False).count('.STYLE("block")') == 2
+    assert verilog.convert(Engine(block), emit_src=False).count('.STYLE("block")') == 1
+    assert verilog.convert(Engine(block), emit_src=False).count('.STYLE("lut")') == 1  # three words of thresholds

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import HardwareError
+from ..errors import HardwareError, UsageError
 from .options import DataDir, Json, popcount_kind
 from .output import print_json, print_lines, print_table
 
@@ -117,18 +117,26 @@ def cycles(
 
 @app.command("generation")
 def generation(
-    file: Annotated[Path, typer.Argument(help="Network file.", metavar="FILE", show_default=False)],
+    file: Annotated[
+        Path | None, typer.Argument(help="Network file. (default: see --vgg)", metavar="FILE", show_default=False)
+    ] = None,
+    vgg: Annotated[bool, typer.Option("--vgg", help="Take a random VGG-like network of 14 Mbit.")] = False,
     folding: Annotated[Path | None, typer.Option(help="Folding to use.", metavar="FILE.yaml")] = None,
+    board: Annotated[str, typer.Option(help="Known board, or a YAML file.", metavar="NAME|FILE.yaml")] = "pynq-z1",
     as_json: Json = False,
 ) -> None:
     """Time and peak memory of `xnorflow generate`."""
     from ..flow import figures
 
-    result = figures.bench_generation(file, folding=folding)
+    if (file is None) != vgg:
+        raise UsageError("give a network file or --vgg, and not both")
+    result = figures.bench_generation(file, folding=folding, board=board)
     if as_json:
         print_json(result)
     else:
-        print_lines(f"{result.seconds:.1f} s, peak {result.peak_mib:,.0f} MiB")
+        print_lines(
+            f"{result.weight_bits / 1e6:.1f} Mbit of weights: {result.seconds:.1f} s, peak {result.peak_mib:,.0f} MiB"
+        )
 
 
 @app.command("area")
@@ -151,6 +159,31 @@ def area(
             f"cycle; {result.area.estimated_lcs:,} estimated LCs, {result.lcs_per_weight:.3f}; "
             f"{result.area.flip_flops:,} flip-flops, {result.area.block_rams:g} block RAMs"
         )
+
+
+@app.command("fmax")
+def fmax(
+    pe: Annotated[int, typer.Option(help="Rows worked on in a cycle.")] = 32,
+    simd: Annotated[int, typer.Option(help="Columns worked on in a cycle.")] = 64,
+    pipeline: Annotated[int, typer.Option(help="Registers from weights to counts.", min=1, metavar="N")] = 5,
+    seeds: Annotated[int, typer.Option(help="Placements, of which the median counts.", min=1, metavar="N")] = 5,
+    out: Annotated[Path, typer.Option(help="Where Yosys and nextpnr work.", metavar="DIR")] = Path("build/fmax"),
+    workers: Annotated[int, typer.Option(help="Placements made at once.", min=1)] = 2,
+    as_json: Json = False,
+) -> None:
+    """Clock of an engine of 1,024 x 1,024 1-bit weights in block RAM, placed and routed on an ECP5-85F."""
+    from ..hdl.fmax_bench import engine_clock
+
+    result = engine_clock(out, pe=pe, simd=simd, stages=pipeline, seeds=range(1, seeds + 1), workers=workers)
+    if as_json:
+        print_json(result)
+        return
+    each = ", ".join(f"{mhz:.1f}" for mhz in result.mhz.values())
+    print_lines(
+        f"SIMD {simd} x PE {pe}, pipeline {pipeline}: median {result.median_mhz:.1f} MHz of {seeds} seeds ({each})",
+        f"{result.block_rams} block RAMs, {result.registered_block_rams} of them with registered outputs; "
+        + ", ".join(f"{count:,} {kind}" for kind, count in result.cells.items()),
+    )
 
 
 @app.command("design")

@@ -36,6 +36,9 @@ def generate(
     popcount: Annotated[
         str | None, typer.Option(help="How bits are counted, adders or lut6. (default: as folding or board say)")
     ] = None,
+    pipeline: Annotated[
+        int, typer.Option(help="Registers from weights to counts: more for a faster clock.", min=1, metavar="N")
+    ] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Design folder. (default: design beside FILE)", metavar="DIR")
     ] = None,
@@ -44,7 +47,9 @@ def generate(
     from .. import flow
 
     kind = None if popcount is None else popcount_kind(popcount)
-    print_generated(flow.generate(file, board=board, folding=folding, fps=fps, popcount=kind, out=out))
+    print_generated(
+        flow.generate(file, board=board, folding=folding, fps=fps, popcount=kind, pipeline=pipeline, out=out)
+    )
 
 
 def print_generated(generated: "Generated") -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..boards.loader import DEFAULT_BOARD
-from ..compiler.network_file import load_network
+from ..compiler.network_file import load_network, save_network
+from ..compiler.synthetic import binary_vgg
 from ..errors import HardwareError, UsageError, XnorflowError
 from .designs import NETWORK, random_samples
 from .networks import compiled, load_samples
@@ -27,10 +28,11 @@ __all__ = ["GenerationCost", "bench_cpu", "bench_cycles", "bench_generation", "b
 
 @dataclass(frozen=True, slots=True)
 class GenerationCost:
-    """What `xnorflow generate` took as a process of its own: wall time, and the peak of its memory."""
+    """What `xnorflow generate` took as a process of its own: wall time, and the peak of its memory; bits of weights."""
 
     seconds: float
     peak_mib: float
+    weight_bits: int
 
 
 def bench_cpu(
@@ -83,10 +85,14 @@ def bench_cycles(
     return check_cycles(design_dir, raw_images=raw, traces=traces)
 
 
-def bench_generation(file: Path, *, folding: Path | None = None, board: str = DEFAULT_BOARD) -> GenerationCost:
-    """Time and peak memory of `xnorflow generate` on a network file."""
+def bench_generation(file: Path | None, *, folding: Path | None = None, board: str = DEFAULT_BOARD) -> GenerationCost:
+    """Time and peak memory of `xnorflow generate` on a network file; None: on a random VGG-like network."""
     options = ["--board", board] + (["--folding", str(folding)] if folding else [])
     with tempfile.TemporaryDirectory() as folder:
+        if file is None:
+            file = Path(folder) / "vgg.safetensors"
+            save_network(binary_vgg(), file)
+        matrices = [stage.dot.weights for stage in load_network(file).stages()]
         command = [sys.executable, "-m", "xnorflow", "generate", str(file), "--out", f"{folder}/design", *options]
         begin = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -96,4 +102,4 @@ def bench_generation(file: Path, *, folding: Path | None = None, board: str = DE
         kinds = {kind.exit_code: kind for kind in XnorflowError.__subclasses__()}
         raise kinds.get(done.returncode, HardwareError)(message)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest child, in KiB on Linux
-    return GenerationCost(seconds, peak / 1024)
+    return GenerationCost(seconds, peak / 1024, sum(weights.codes.size * weights.bits for weights in matrices))
