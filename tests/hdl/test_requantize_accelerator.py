@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from farm import Farm
-from random_graphs import residual_network
+from random_graphs import GraphBuilder, residual_network
 from random_networks import random_network
 from test_graph_accelerator import balanced_folding, case_of, prefixed
 from uniform_thresholds import with_uniform_thresholds
@@ -26,7 +26,15 @@ def perceptron(bits: int, encoding: Encoding, weights: int) -> IntegerNetwork:
     return with_uniform_thresholds(random_network([40, 12, 9, 5], *kinds))
 
 
+def pooled() -> IntegerNetwork:
+    """Accumulators pooled in front of the activation: of a negative multiplier the least code is wanted."""
+    graph = GraphBuilder((6, 7, 2), (3, Encoding.UNSIGNED), 5)
+    codes = graph.threshold(graph.max_pool(graph.conv("image", 5, padding=1)), (4, Encoding.UNSIGNED))
+    return with_uniform_thresholds(graph.finish(graph.dense(codes, 3)))
+
+
 NETWORKS = {
+    "pooled": pooled(),
     "bits4": perceptron(4, Encoding.UNSIGNED, 1),
     "bits8": perceptron(8, Encoding.BIPOLAR, 2),
     "residual": with_uniform_thresholds(residual_network(stream=(4, Encoding.SIGNED))),
