@@ -9,12 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..train.recurrent import whole_sequences
 from .golden import Trace, run
 from .ir import CodeType, IntegerNetwork, Node
 from .lowering import codes_of
 from .lowering_canonical import Canonical
-from .lowering_recurrent import sequence_ends
+from .lowering_recurrent import sequence_ends, whole_batch
 from .lowering_trace import Site, Traced, trace
 from .scores import reduced
 
@@ -87,7 +86,7 @@ def compare_with_module(
     canonical = Canonical(traced)
     tally = Tally()
     outputs = []
-    batch = whole_sequences(module, batch)
+    batch = whole_batch(module, batch)
     for start in range(0, len(raw_inputs), batch):
         raw = np.array(raw_inputs[start : start + batch])  # torch warns of arrays that are not writable, as of files
         scores = traced.sites[-1]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..train.recurrent import QuantLSTM, QuantRecurrent
+from ..train.recurrent import QuantLSTM, QuantRecurrent, whole_sequences
 from .ir import Node, Recurrent
 from .lowering_trace import Site, Traced
 from .ranges import RowRanges, acc_type, row_ranges
@@ -15,7 +15,7 @@ from .recurrent import Cell, Lstm, Rnn
 from .thresholds import find_thresholds
 from .types import AccType, CodeType, Encoding, Integers, Weights
 
-__all__ = ["recurrent_node", "sequence_ends"]
+__all__ = ["recurrent_node", "sequence_ends", "whole_batch"]
 
 FLOAT32_EXACT = 1 << 24
 
@@ -57,6 +57,11 @@ def sequence_ends(module: torch.nn.Module, samples: int) -> NDArray[np.bool_] | 
     places = np.arange(1, samples + 1)
     ends: NDArray[np.bool_] = (places % (steps.pop() or samples) == 0) | (places == samples)
     return ends
+
+
+def whole_batch(module: torch.nn.Module, samples: int) -> int:
+    """The most samples, not above `samples` but at least one sequence, that can be run by themselves."""
+    return whole_sequences(module, samples)
 
 
 def _weights(layer: QuantRecurrent, name: str) -> Weights:

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .buffer import StreamBuffer
+from .buffer import StreamBuffer, StreamFifo
 from .stream import beat_signature, frame_beats, require_positive
 from .timing import Cell, Register
 
@@ -62,7 +62,7 @@ class InputAdapter(wiring.Component):
     s_axis_tdata: In(data_width(lanes * bits)); s_axis_tvalid, s_axis_tlast: In(1); s_axis_tready: Out(1).
     o: Out(stream).
     short_frame, long_frame: Out(1), status.
-    ends: Out(stream of 1 bit), with sequences: one a frame, handed over with its last beat.
+    ends: Out(stream of 1 bit), with sequences: one a frame, a cycle after its last beat at the soonest.
     """
 
     def __init__(self, elements: int, bits: int, *, lanes: int, sequences: bool = False) -> None:
@@ -100,6 +100,13 @@ class InputAdapter(wiring.Component):
         """Its handshakes while frames have the right length."""
         return (Register(),)
 
+    def sequences_reference(self, sequences: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+        """The beats and the flags that come out, with `sequences`, for TDATA beats, TLAST with each sequence's last."""
+        count = frame_beats(self._elements, self._lanes)
+        frames = [[beats[at : at + count] for at in range(0, len(beats), count)] for beats in sequences]
+        flags = [int(frame is sequence[-1]) for sequence in frames for frame in sequence]
+        return self.reference([frame for sequence in frames for frame in sequence]).beats, flags
+
     @property
     def _kept(self) -> int:
         """Bits of a frame's last beat that carry elements."""
@@ -133,11 +140,14 @@ class InputAdapter(wiring.Component):
             beat.ready.eq(~filling & (dropping | (self.o.ready & flagged))),
         ]
         if self._sequences:
+            # Room in this queue stays until the beat is taken, so that an offered beat is not withdrawn.
+            m.submodules.flags = flags = StreamFifo(1, depth=2)
             m.d.comb += [
-                flagged.eq(~final | self.ends.ready),
-                self.ends.valid.eq(final & self.o.valid & self.o.ready),
-                self.ends.payload.eq(filling | beat.payload.last),
+                flagged.eq(~final | flags.i.ready),
+                flags.i.valid.eq(final & self.o.valid & self.o.ready),
+                flags.i.payload.eq(filling | beat.payload.last),
             ]
+            wiring.connect(m, flags.o, wiring.flipped(self.ends))
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += position.eq(Mux(final, 0, position + 1))
             with m.If(filling):

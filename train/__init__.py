@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .qnn import LogWeights, SignedWeights, TernaryWeights
     from .quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
     from .recipe import Recipe, list_recipes, load_recipe
+    from .recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRNN
     from .runs import TrainedRun, load_run
     from .trainer import TrainResult, train_recipe
 
@@ -36,6 +37,7 @@ __all__ = [
     "BinaryLinear",
     "BinaryWeights",
     "BipolarWeights",
+    "CellSpec",
     "ChannelsFirst",
     "FloatWeights",
     "InputQuantizer",
@@ -43,7 +45,10 @@ __all__ = [
     "LogQuant",
     "LogWeights",
     "QuantConv2d",
+    "QuantHardtanh",
+    "QuantLSTM",
     "QuantLinear",
+    "QuantRNN",
     "QuantReLU",
     "Recipe",
     "Samples",
@@ -77,6 +82,7 @@ _HOMES = {
     "qnn": ("LogWeights", "SignedWeights", "TernaryWeights"),
     "quantizers": ("BinaryWeights", "BipolarWeights", "FloatWeights", "WeightQuantizer"),
     "recipe": ("Recipe", "list_recipes", "load_recipe"),
+    "recurrent": ("CellSpec", "QuantHardtanh", "QuantLSTM", "QuantRNN"),
     "runs": ("TrainedRun", "load_run"),
     "trainer": ("TrainResult", "train_recipe"),
 }

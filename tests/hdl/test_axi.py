@@ -44,6 +44,22 @@ def test_input_equals_its_reference(tmp_path: Path) -> None:
     run_bench(Farm(parts), "bench_streams", build_dir=tmp_path, name="farm", parameters=write(tmp_path, cases))
 
 
+def test_input_counts_the_frames_of_sequences(tmp_path: Path) -> None:
+    """TLAST ends a sequence after whole frames or in the midst of one, which is filled up."""
+    generator = random.Random(4)
+    parts: dict[str, wiring.Component] = {}
+    cases: dict[str, object] = {}
+    for number, (elements, bits, lanes) in enumerate(INPUTS):
+        parts[f"c{number}"] = part = InputAdapter(elements, bits, lanes=lanes, sequences=True)
+        width, beats = data_width(lanes * bits), frame_beats(elements, lanes)
+        sizes = [generator.choice((beats, 4 * beats, generator.randrange(1, 4 * beats + 1))) for _ in range(15)]
+        sequences = [[generator.getrandbits(width) for _ in range(size)] for size in sizes]
+        admitted, flags = part.sequences_reference(sequences)
+        assert sum(flags) == 15 and len(admitted) == beats * len(flags)
+        cases[f"c{number}"] = {"sources": {"s_axis": sequences}, "sinks": {"o": admitted, "ends": flags}}
+    run_bench(Farm(parts), "bench_streams", build_dir=tmp_path, name="farm", parameters=write(tmp_path, cases))
+
+
 def test_status_bits_stay(tmp_path: Path) -> None:
     run_bench(InputAdapter(9, 2, lanes=3), "bench_axi_status", build_dir=tmp_path, name="adapter")
 
