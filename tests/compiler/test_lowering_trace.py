@@ -204,7 +204,7 @@ def test_the_callers_module_stays_as_it_was():
     assert module.training and module.fc1.training and not module.head.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
     assert module.norm1.weight.dtype == torch.float64
-    dot = traced.dot(traced.dots[0])
+    dot = traced.dot(next(site for site in traced.sites if site.role is Role.DOT))
     assert not dot.training and dot.weight.dtype == torch.float32
 
 

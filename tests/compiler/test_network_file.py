@@ -65,7 +65,7 @@ def test_what_is_saved_is_what_is_loaded(widths, source, hidden, weights, seed: 
     assert network_bytes(loaded) == content
     assert [node.kind for node in loaded.nodes] == [node.kind for node in network.nodes]
     assert [node.type for node in loaded.nodes] == [node.type for node in network.nodes]
-    codes = np.random.default_rng(seed).integers(0, 1 << source[0], (4, widths[0]), dtype=np.uint8)
+    codes = np.random.default_rng(seed).integers(0, network.input.type.max_code + 1, (4, widths[0]), dtype=np.uint8)
     ours, theirs = golden.run(network, codes), golden.run(loaded, codes)
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
