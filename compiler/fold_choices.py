@@ -77,7 +77,7 @@ def all_folds(network: IntegerNetwork, stage: Stage, device: Device, *, first: b
         raise HardwareError(f"layer {stage.dot.name!r}: weights of {stage.dot.weights.bits} bits are too wide")
     cycles = _cycles(network, stage, pe, simd, turns, first=first)
     if isinstance(node, Recurrent):
-        folds = [LayerFold(*map(int, fold)) for fold in zip(pe, simd, strict=True)]
+        folds = [LayerFold(int(rows_at_once), int(lanes)) for rows_at_once, lanes in zip(pe, simd, strict=True)]
         steps = [
             max(steps_cycles(node, replace(fold, memory=kind, planes_in_time=int(turn)), 1) for kind in device.memories)
             for fold, turn in zip(folds, turns, strict=True)
