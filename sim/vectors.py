@@ -29,8 +29,8 @@ def write_vectors(
     folder: Path,
     last: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write vectors for input codes (B, *input shape) into `folder`: `input.hex`, `last.hex` (TLAST of each frame's last
-    beat), `result.hex` and `tap_<name>.hex`.
+    """Write vectors for input codes (B, *input shape) into `folder`: `input.hex`, `last.hex` (TLAST of each frame's
+    last beat), `result.hex` and `tap_<name>.hex`.
 
     last: bool (B,), which frames end their sequences, where frames are steps of such; None: the last one alone.
     One beat a line, frame after frame. Raises DataError for codes of another shape or an empty batch.
