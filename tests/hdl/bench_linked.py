@@ -11,9 +11,9 @@ from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
-from xnorflow.link.faults import FAULTS, damaged
 from uart_line import SerialLine
 
+from xnorflow.link.faults import FAULTS, damaged
 from xnorflow.link.packets import Decoder, Identity, Kind, Packet, encode
 from xnorflow.link.session import Session
 from xnorflow.sim.streams import bench_parameters, start
