@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from ..boards.loader import Board
 from ..compiler.cycles import stage_bounds
 from ..compiler.folding import Folding, Popcount, save_folding
-from ..compiler.ir import CodeType, Conv2d, IntegerNetwork, Stage
+from ..compiler.ir import CodeType, Conv2d, IntegerNetwork, Node, Recurrent, Stage
 from ..compiler.network_file import network_hash, save_network
 from ..compiler.plan import Tap
+from ..compiler.recurrent import Lstm, Rnn
 from ..files import atomic_directory, atomic_write, sha256_file
 from .accelerator import Accelerator, Results
 from .instantiate import instantiation_template
@@ -146,9 +148,10 @@ def _manifest(
         input_lanes=source.lanes,
         input_bits=source.bits,
         result=ResultEntry(network.class_names, accelerator.class_bytes, accelerator.score_bytes),
+        interleave=folding.interleave if any(isinstance(n, Recurrent) for n in network.nodes) else 0,
         popcount=folding.popcount.value,
         popcount_stages=popcount_stages,
-        engines=tuple(_engine(stage, accelerator) for stage in network.stages()),
+        engines=tuple(_engine(stage, network, accelerator) for stage in network.stages()),
         buffers=tuple(BufferEntry(name, part.depth, f"{name}_level") for name, part in accelerator.buffers.items()),
         taps=tuple(_tap(tap, network, accelerator) for tap in accelerator.plan.taps),
         stages=tuple(StageEntry(stage.name, stage.kind.value, stage.cycles) for stage in stages),
@@ -158,12 +161,23 @@ def _manifest(
     )
 
 
-def _engine(stage: Stage, accelerator: Accelerator) -> EngineEntry:
+def _kind(node: Node) -> Literal["dense", "conv2d", "rnn", "lstm"]:
+    match node:
+        case Conv2d():
+            return "conv2d"
+        case Rnn():
+            return "rnn"
+        case Lstm():
+            return "lstm"
+    return "dense"
+
+
+def _engine(stage: Stage, network: IntegerNetwork, accelerator: Accelerator) -> EngineEntry:
     engine, window = accelerator.engines[stage.dot.name], accelerator.windows.get(stage.dot.name)
     p = engine.params
     return EngineEntry(
         dot=p.name,
-        kind="conv2d" if isinstance(stage.dot, Conv2d) else "dense",
+        kind=_kind(network.node(p.name)),
         sink=accelerator.plan.tap_behind(stage.dot.name).name,
         rows=p.rows,
         columns=p.columns,

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class EngineEntry:
     """
 
     dot: str
-    kind: Literal["dense", "conv2d"]
+    kind: Literal["dense", "conv2d", "rnn", "lstm"]
     sink: str
     rows: int
     columns: int
@@ -129,6 +129,7 @@ class StageEntry:
 class Manifest:
     """A design. files: path below the design folder -> SHA-256, of every file that `write_design` wrote beside it.
 
+    interleave: sequences that take turns on the ports, a frame of each; 0 where frames are no steps of sequences.
     memory_paths says where simulators and synthesis find the memory files that the Verilog names.
     """
 
@@ -142,6 +143,7 @@ class Manifest:
     input_lanes: int
     input_bits: int
     result: ResultEntry
+    interleave: int
     popcount: str
     popcount_stages: int
     engines: tuple[EngineEntry, ...]
