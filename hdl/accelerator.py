@@ -25,8 +25,8 @@ from .join import StreamAdd, StreamConcat
 from .line_depths import line_depths
 from .pool import Pool
 from .recurrent import RecurrentLayer
-from .sequences import SequenceFlags
 from .scores import ScoreUnit
+from .sequences import SequenceFlags
 from .window import SlidingWindow
 
 __all__ = ["Accelerator", "Results"]
