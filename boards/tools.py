@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..errors import HardwareError
 from .loader import Board, Family, Pins
 
-__all__ = ["Flow", "Step", "build_script", "constraints", "flow_of"]
+__all__ = ["Flow", "Step", "build_script", "constraints", "flow_of", "vivado_script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,25 @@ def build_script(flow: Flow, name: str, sources: Sequence[str]) -> str:
     read = f"read_verilog {' '.join(sources)}; {flow.synth} -top {name} -json {name}.json"
     steps = [" ".join((step.tool, *step.arguments)).replace("{name}", name) for step in flow.steps]
     return "\n".join(("#!/bin/sh", "set -e", f'yosys -p "{read}"', *steps)) + "\n"
+
+
+def vivado_script(board: Board, name: str, sources: Sequence[str]) -> str:
+    """Vivado's flow without a project, `vivado -mode batch -source build.tcl`; HardwareError if no part is named."""
+    if board.part is None:
+        raise HardwareError(f"board {board.name} names no part (such as xc7a35ticsg324-1L), which Vivado asks for")
+    return (
+        "\n".join(
+            (
+                *(f"read_verilog {source}" for source in sources),
+                f"read_xdc {name}.xdc",
+                f"synth_design -top {name} -part {board.part}",
+                *("opt_design", "place_design", "phys_opt_design", "route_design"),
+                *(f"report_timing_summary -file {name}.timing.rpt", f"report_utilization -file {name}.utilization.rpt"),
+                f"write_bitstream -force {name}.bit",
+            )
+        )
+        + "\n"
+    )
 
 
 def _ports(pins: Pins) -> tuple[tuple[str, str], ...]:

@@ -126,6 +126,11 @@ class Accelerator(wiring.Component):
         return {_module_name(part): self._components[part.name] for part in self.plan.parts}
 
     @property
+    def has_sequences(self) -> bool:
+        """Whether TLAST at the ports marks the ends of sequences, for recurrent layers."""
+        return any(isinstance(part, RecurrentLayer) for part in self._components.values())
+
+    @property
     def engines(self) -> dict[str, Engine]:
         """By the names of their dot products."""
         layers = {name: part.engine for name, part in self._components.items() if isinstance(part, RecurrentLayer)}

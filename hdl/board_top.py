@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from ..boards.loader import Board
 from ..errors import HardwareError
-from .accelerator import Accelerator
 from .linked import LinkedAccelerator
 from .uart import bit_cycles
 
@@ -22,20 +21,20 @@ class BoardTop(wiring.Component):
     Parameters
     ----------
     board: the clock and the baud rate. HardwareError for one without a UART, or with a clock that a PLL has to make.
-    accelerator, network_hash: as for `LinkedAccelerator`.
+    accelerator, beats, network_hash: as for `LinkedAccelerator`.
 
     Members
     -------
     clk: In(1). rx: In(1), tx: Out(1), high when idle.
     """
 
-    def __init__(self, board: Board, accelerator: Accelerator, network_hash: str) -> None:
+    def __init__(self, board: Board, accelerator: wiring.Component, beats: int, network_hash: str) -> None:
         if board.interface.baud is None:
             raise HardwareError(f"board {board.name} has no UART (interface {board.interface.kind}): no top is built")
         if board.clock.pll:
             raise HardwareError(f"board {board.name}: a clock of {board.clock.hz} Hz needs a PLL, which is not built")
         cycles = bit_cycles(board.clock.hz, board.interface.baud)
-        self._linked = LinkedAccelerator(accelerator, network_hash, cycles=cycles)
+        self._linked = LinkedAccelerator(accelerator, beats, network_hash, cycles=cycles)
         super().__init__({"clk": In(1), "rx": In(1, init=1), "tx": Out(1, init=1)})
 
     @property

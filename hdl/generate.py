@@ -14,6 +14,7 @@ from ..compiler.plan import Tap
 from ..compiler.recurrent import Lstm, Rnn
 from ..files import atomic_directory, atomic_write, sha256_file
 from .accelerator import Accelerator, Results
+from .board_files import board_files
 from .instantiate import instantiation_template
 from .manifest import (
     FORMAT,
@@ -79,9 +80,9 @@ def write_design(
     """Write the design folder `out` (replaced in one step): the same input gives the same bytes.
 
     rtl/ holds accelerator.v, the parts in plain Verilog that it instantiates and the memory files; sim_models/, for
-    LUT6 popcounts alone, what these primitives do; beside them lie folding.yaml, network.safetensors, instantiate.v
-    and manifest.json. Raises UsageError for a folding that does not suit the network, HardwareError for a layer that
-    cannot be built.
+    LUT6 popcounts alone, what these primitives do; board/ the top of a board with a UART, its constraints and a build
+    script; beside them lie board.yaml, folding.yaml, network.safetensors, instantiate.v and manifest.json. Raises
+    UsageError for a folding that does not suit the network, HardwareError for a layer that cannot be built.
     """
     accelerator = Accelerator(network, folding, results=results, popcount_stages=popcount_stages)
     text, _ = to_verilog(accelerator, TOP)
@@ -91,6 +92,9 @@ def write_design(
             atomic_write(folder / part, (OWN_VERILOG / Path(part).name).read_text())
         for name, content in accelerator.memories.items():
             atomic_write(folder / "rtl" / name, content)
+        sources = tuple(sorted(p.relative_to(folder).as_posix() for p in (folder / "rtl").glob("*.v")))
+        for name, content in board_files(board, accelerator, TOP, network_hash(network), sources).items():
+            atomic_write(folder / name, content)
         save_folding(folding, folder / "folding.yaml")
         save_network(network, folder / "network.safetensors")
         ports = _ports(accelerator)

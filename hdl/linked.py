@@ -1,11 +1,12 @@
 """An accelerator behind a serial line: two pins, and the packets of `link.packets` on them."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..link.packets import Identity
-from .accelerator import Accelerator
 from .buffer import StreamFifo
 from .converter import FrameWidthConverter
 from .packets import PacketReceiver, PacketSender
@@ -24,7 +25,8 @@ class LinkedAccelerator(wiring.Component):
 
     Parameters
     ----------
-    accelerator: what works.
+    accelerator: what works: an `Accelerator`, or a component that has its ports.
+    beats: that a frame takes at its input port.
     network_hash: of the network file, 64 hexadecimal digits.
     cycles: clock cycles a bit (`uart.bit_cycles`).
     buffers: frames that can wait for the accelerator.
@@ -34,15 +36,17 @@ class LinkedAccelerator(wiring.Component):
     rx: In(1); tx: Out(1): serial lines, high when idle.
     """
 
-    def __init__(self, accelerator: Accelerator, network_hash: str, *, cycles: int, buffers: int = 2) -> None:
-        self._accelerator = accelerator
-        self._beat_bytes = len(accelerator.s_axis_tdata) // 8
-        self._beats = accelerator.input_part.cycles
+    def __init__(
+        self, accelerator: wiring.Component, beats: int, network_hash: str, *, cycles: int, buffers: int = 2
+    ) -> None:
+        self._accelerator: Any = accelerator  # its ports come from its signature
+        self._beat_bytes = len(self._accelerator.s_axis_tdata) // 8
+        self._beats = beats
         self._cycles = cycles
         self._identity = Identity(
             network=bytes.fromhex(network_hash)[:8],
             frame_bytes=self._beats * self._beat_bytes,
-            result_bytes=len(accelerator.m_axis_tdata) // 8,
+            result_bytes=len(self._accelerator.m_axis_tdata) // 8,
             buffers=buffers,
         )
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})

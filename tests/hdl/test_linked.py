@@ -27,7 +27,7 @@ def test_equals_the_golden_model(tmp_path: Path, widths: list[int], folds: list[
     network = random_network(widths)
     layers = {f"dense{index}": LayerFold(*fold) for index, fold in enumerate(folds)}
     accelerator = Accelerator(network, Folding(layers))
-    top = LinkedAccelerator(accelerator, network_hash(network), cycles=cycles)
+    top = LinkedAccelerator(accelerator, accelerator.input_part.cycles, network_hash(network), cycles=cycles)
     codes = np.random.default_rng(1).integers(0, 2, (IMAGES, widths[0]), dtype=np.uint8)
     trace = golden.run(network, codes)
     width = len(accelerator.s_axis_tdata) // 8
