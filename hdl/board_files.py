@@ -24,7 +24,7 @@ class _Generated(wiring.Component):
 
     def __init__(self, accelerator: Accelerator, name: str) -> None:
         self._name = name
-        super().__init__(accelerator.signature.members)
+        super().__init__(dict(accelerator.signature.members.items()))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
