@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..compiler.folding import SHALLOW_WORDS, Memory, Popcount
+from ..compiler.folding import SHALLOW_WORDS, Memory, Popcount, WeightStore
 from .activation import activation_unit
 from .arithmetic import adder_tree
 from .buffer import StreamFifo
@@ -14,7 +14,7 @@ from .input_buffer import InputBuffer
 from .levels import level_planes, shifted_planes
 from .params import EngineParams
 from .popcount import XnorPopcount
-from .rom import Rom
+from .rom import Rom, memories_of
 from .stream import beat_signature
 from .threshold import Directions
 from .timing import Cell, Repeat, Work
@@ -59,14 +59,17 @@ class Engine(wiring.Component):
         self._params = params
         fold = params.fold
         lut6 = params.popcount is Popcount.LUT6  # a target whose primitives may be instantiated
-        self._weights = Rom(params.weight_image, fold.memory, lut6=lut6)
+        writable = fold.weights is WeightStore.AXI
+        self._weights = Rom(params.weight_image, fold.memory, lut6=lut6, writable=writable)
         single = params.single_threshold
         shallow = fold.memory is Memory.BLOCK and params.neuron_folds <= SHALLOW_WORDS
         memory = Memory.LUT if shallow else fold.memory
-        self._preload = Rom(params.preload_image, memory, lut6=lut6) if single else None
-        self._directions = Directions(params.threshold_unit, lut6=lut6) if single else None
+        self._holds_start = params.word_stages > 0 and not shallow  # block RAM is slow without a register behind it
+        kinds = {"lut6": lut6, "writable": writable}
+        self._preload = Rom(params.preload_image, memory, **kinds) if single else None
+        self._directions = Directions(params.threshold_unit, **kinds) if single else None
         unit = params.unit
-        self._thresholds = activation_unit(unit, fold.memory, lut6=lut6) if unit is not None else None
+        self._thresholds = activation_unit(unit, fold.memory, **kinds) if unit is not None else None
         super().__init__(
             {
                 "i": In(beat_signature(params.lanes, params.activation_bits)),
@@ -109,10 +112,15 @@ class Engine(wiring.Component):
         return (work,) if p.passes == 1 else (Repeat(p.synapse_folds, p.passes), work)
 
     @property
+    def roms(self) -> tuple[Rom, ...]:
+        """Weights, and what makes codes of counts."""
+        parts = (self._directions, self._thresholds)
+        return self._weights, *filter(None, (self._preload,)), *(rom for part in parts if part for rom in part.roms)
+
+    @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        parts = (self._weights, self._preload, self._directions, self._thresholds)
-        return {name: text for part in parts if part is not None for name, text in part.memories.items()}
+        return memories_of(self.roms)
 
     def elaborate(self, platform: object) -> Module:
         """Control, the rows' counts, and one of three ways out."""
@@ -181,7 +189,8 @@ class Engine(wiring.Component):
         planes, words = self._planes(m, activations, turned[1]), self._weights.data
         for _ in range(p.word_stages):
             planes, words = [self._held(m, plane) for plane in planes], self._held(m, words)
-        start = self._fold_start(m, begins[arrive - 1] & (turned[arrive - 1] == turns - 1))
+        soon = arrive - 1 - self._holds_start
+        start = self._fold_start(m, begins[soon] & (turned[soon] == turns - 1))
         counts = Signal(pe * self._accumulator_bits)
         for row in range(pe):
             if row >= p.rows:  # a padding row in every fold: its output is the constant 0
@@ -211,7 +220,8 @@ class Engine(wiring.Component):
         return self._params.preload_bits if self._params.single_threshold else self._params.count_bits
 
     def _fold_start(self, m: Module, soon: Value) -> Value:
-        """The accumulators' start values of a fold; `soon` is high in the cycle before their last use."""
+        """The accumulators' start values of a fold; `soon` is high in the cycle before their last use, or, where they
+        are held, in the one before that."""
         p = self._params
         if self._preload is None:
             return Const(0, p.fold.pe * self._accumulator_bits)
@@ -219,7 +229,7 @@ class Engine(wiring.Component):
         with m.If(soon):
             wraps = self._preload.addr == p.neuron_folds - 1
             m.d.sync += self._preload.addr.eq(Mux(wraps, 0, self._preload.addr + 1))
-        return self._preload.data
+        return self._held(m, self._preload.data) if self._holds_start else self._preload.data
 
     def _pass_start(self, accumulator: Value, begin: Value, turn: Value) -> Value:
         """What the first count of a group of planes is added to: the fold's start value, or, `turn` groups later, all
