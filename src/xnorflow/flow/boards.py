@@ -1,0 +1,145 @@
+"""The step behind a design: Verilog becomes a bitstream with the open tools."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..boards.loader import load_board
+from ..boards.tools import flow_of
+from ..errors import HardwareError, ToolError, UsageError
+
+__all__ = ["BuildResult", "Used", "build"]
+
+FOLDER = "build"  # in the design folder
+# What nextpnr calls the things that a board's budget counts.
+_RESOURCES = {
+    "LUT": ("ICESTORM_LC", "TRELLIS_COMB", "LUT4"),
+    "FF": ("TRELLIS_FF", "DFF"),
+    "BRAM": ("ICESTORM_RAM", "DP16KD", "BSRAM"),
+    "DSP": ("ICESTORM_DSP", "MULT18X18D", "MULT36X36", "MULT18X18"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How many there are, and how many the design takes."""
+
+    used: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """A bitstream. fmax_hz: what the placed and routed design stands; frames_per_s: at the board's clock_hz.
+
+    resources: LUT (an iCE40's logic cells have a flip-flop each, so FF is missing there), FF, BRAM, DSP.
+    """
+
+    board: str
+    bitstream: Path
+    resources: dict[str, Used]
+    fmax_hz: float
+    clock_hz: int
+    frames_per_s: float
+    seconds: float
+
+
+def build(design_dir: Path | str, *, progress: Callable[[str], None] | None = None) -> BuildResult:
+    """Build the bitstream of a design for its board in DESIGN/build: Yosys, nextpnr and the family's packer.
+
+    progress: hears what runs. Raises UsageError for a design without a board top, HardwareError for a board without
+    open tools, for a design that does not fit or is too slow (naming the layer to fold more, or where the slowest path
+    is), ToolError for a tool that is missing or fails.
+    """
+    from ..hdl.board_files import BOARD_FILE, BOARD_FOLDER, BOARD_TOP
+    from ..hdl.generate import load_design
+    from ..hdl.yowasp import MOUNT, run_tool, run_yosys
+
+    begin = time.monotonic()
+    design = load_design(Path(design_dir))
+    board = load_board(design.path / BOARD_FILE)
+    flow = flow_of(board)
+    top = design.path / BOARD_FOLDER / f"{BOARD_TOP}.v"
+    if not top.is_file():
+        raise UsageError(f"{design.path} has no top for board {board.name}: only designs for a UART board are built")
+    folder = design.path / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path in (*design.rtl.iterdir(), top, design.path / BOARD_FOLDER / flow.constraints.format(name=BOARD_TOP)):
+        shutil.copy(path, folder)  # the tools see one folder alone
+    tell = progress or (lambda text: None)
+
+    tell("yosys: synthesis")
+    sources = sorted(path.name for path in folder.glob("*.v"))
+    script = [f"read_verilog {MOUNT}/{source}" for source in sources]
+    script.append(f"{flow.synth} -top {BOARD_TOP} -json {MOUNT}/{BOARD_TOP}.json")
+    run_yosys(script, folder, "yosys")
+    for step in flow.steps:
+        tell(step.tool)
+        arguments = [argument.replace("{name}", f"{MOUNT}/{BOARD_TOP}") for argument in step.arguments]
+        try:
+            run_tool(step.tool, arguments, folder, step.tool)
+        except ToolError as error:
+            if _is_full(str(error)):
+                raise HardwareError(_too_big(design.path, board.name, str(error))) from error
+            raise
+    report = json.loads((folder / f"{BOARD_TOP}.report.json").read_text())
+    fmax = min(clock["achieved"] for clock in report["fmax"].values()) * 1e6
+    if fmax < board.clock.hz:
+        raise HardwareError(
+            f"{design.path} stands {fmax / 1e6:.1f} MHz, the clock of {board.name} has {board.clock.hz / 1e6:g} MHz: "
+            f"the slowest path is in {_slowest(report)}; generate the design with a larger --pipeline"
+        )
+    return BuildResult(
+        board=board.name,
+        bitstream=folder / flow.bitstream.format(name=BOARD_TOP),
+        resources=_resources(report),
+        fmax_hz=fmax,
+        clock_hz=board.clock.hz,
+        frames_per_s=board.clock.hz / design.manifest.initiation_interval,
+        seconds=time.monotonic() - begin,
+    )
+
+
+def _is_full(message: str) -> bool:
+    """Whether a tool's complaint says that the device has no room."""
+    words = ("no more", "unable to place", "failed to place", "not enough", "out of", "no bels", "could not place")
+    return any(word in message.lower() for word in words)
+
+
+def _too_big(design: Path, board: str, message: str) -> str:
+    """What does not fit, and which layer's engine takes most."""
+    from ..boards.loader import load_board
+    from ..compiler.area import Device, layer_areas
+    from ..compiler.folding import load_folding
+    from ..compiler.network_file import load_network
+    from ..hdl.board_files import BOARD_FILE
+
+    network = load_network(design / "network.safetensors")
+    device = Device.of(load_board(design / BOARD_FILE))
+    areas = layer_areas(network, load_folding(design / "folding.yaml", network), device)
+    largest = max(areas, key=lambda name: areas[name].tenths + areas[name].blocks * device.block_price)
+    return f"{design} does not fit on {board}: fold layer {largest!r} more (fewer PE or SIMD); {message}"
+
+
+def _slowest(report: dict[str, Any]) -> str:
+    """The part of the design in which the slowest path between registers begins."""
+    paths = [path for path in report["critical_paths"] if "async" not in path["from"] + path["to"]]
+    cell = paths[0]["path"][0]["from"]["cell"] if paths else "an unknown place"
+    inside = cell.removeprefix("linked.").split(".")
+    return ".".join(inside[1:3] if inside[0] == "accelerator" else inside[:2])
+
+
+def _resources(report: dict[str, Any]) -> dict[str, Used]:
+    """Used and available, of what the device has."""
+    counted = report["utilization"]
+    found = {}
+    for name, keys in _RESOURCES.items():
+        there = [counted[key] for key in keys if key in counted]
+        if there:
+            found[name] = Used(sum(entry["used"] for entry in there), sum(entry["available"] for entry in there))
+    return found
