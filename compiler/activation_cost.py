@@ -38,9 +38,13 @@ def search_is_cheaper(
     rounds_luts = pe * (-(-levels // interval)) * (threshold_bits + 2)  # a comparator, and its place in the sum
     stages = -(-bits // np.minimum(bits, interval))
     search_luts = pe * stages * (threshold_bits + bits)  # a comparator, and an address that is built of bits found
-    rounds_luts = rounds_luts + _luts(threshold_memories(levels, threshold_bits, pe, folds, interval, False), memory)
-    search_luts = search_luts + _luts(threshold_memories(levels, threshold_bits, pe, folds, interval, True), memory)
-    return np.asarray(search_luts < rounds_luts)
+    rounds_tenths = 10 * rounds_luts + _tenths(
+        threshold_memories(levels, threshold_bits, pe, folds, interval, False), memory
+    )
+    search_tenths = 10 * search_luts + _tenths(
+        threshold_memories(levels, threshold_bits, pe, folds, interval, True), memory
+    )
+    return np.asarray(search_tenths < rounds_tenths)
 
 
 def threshold_memories(
@@ -65,13 +69,15 @@ def threshold_memories(
     return memories
 
 
-def _luts(memories: Memories, memory: Memory) -> Integers:
-    """What memories cost in LUTs, those in block RAM at their price."""
+def _tenths(memories: Memories, memory: Memory) -> Integers:
+    """What memories cost in tenths of a LUT, those in block RAM at their price.
+
+    A LUT holds two columns of 32 words or one of 64; of deeper ones Yosys makes a LUT for 12 words.
+    """
     total = np.zeros((), dtype=np.int64)
     for count, width, depth in memories:
-        leaves = -(-depth // 64)
-        in_luts = width * (leaves + -(-(leaves - 1) // 3))
-        in_blocks = _BLOCK_PRICE * np.min([-(-width // w) * -(-depth // d) for w, d in _BLOCK_SHAPES], axis=0)
+        in_luts = width * np.where(depth <= 32, 5, np.where(depth <= 64, 10, 10 * depth // 12))
+        in_blocks = 10 * _BLOCK_PRICE * np.min([-(-width // w) * -(-depth // d) for w, d in _BLOCK_SHAPES], axis=0)
         match memory:
             case Memory.BLOCK:
                 cost = in_blocks

@@ -17,6 +17,7 @@ __all__ = [
     "LayerFold",
     "Memory",
     "Popcount",
+    "WeightStore",
     "check_folding",
     "load_folding",
     "save_folding",
@@ -34,6 +35,13 @@ class Memory(StrEnum):
     AUTO = "auto"
     BLOCK = "block"
     LUT = "lut"
+
+
+class WeightStore(StrEnum):
+    """How weights and thresholds get into the hardware: with it, or also at run time through its AXI4-Lite port."""
+
+    ROM = "rom"
+    AXI = "axi"
 
 
 class Popcount(StrEnum):
@@ -60,6 +68,7 @@ class LayerFold:
     simd: int
     memory: Memory = Memory.AUTO
     planes_in_time: int = 1
+    weights: WeightStore = WeightStore.ROM
 
     def __post_init__(self) -> None:
         for name, value in (("pe", self.pe), ("simd", self.simd), ("planes_in_time", self.planes_in_time)):
@@ -131,6 +140,11 @@ class Folding:
         if self.interleave < 1:
             raise UsageError(f"interleave must be a positive whole number, not {self.interleave}")
 
+    @property
+    def rewritable(self) -> bool:
+        """Whether anything can be written at run time: then what stands behind the engines is too."""
+        return any(fold.weights is WeightStore.AXI for fold in self.layers.values())
+
 
 def load_folding(path: Path, network: IntegerNetwork | None = None) -> Folding:
     """The folding in a YAML file, checked against `network` if given; UsageError if it is wrong in any way."""
@@ -179,6 +193,8 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
         if not isinstance(node, Recurrent):
             continue
         fold = folding.layers[node.name]
+        if fold.weights is not WeightStore.ROM:
+            raise UsageError(f"layer {node.name!r}: the weights of a recurrent layer are fixed; use weights: rom")
         if fold.pe % node.gates and node.gates % fold.pe:
             raise UsageError(
                 f"layer {node.name!r}: pe {fold.pe} splits the {node.gates} gates of a unit; use 1, 2 or 4 n"

@@ -17,6 +17,7 @@ from ..compiler.plan import plan_parts
 from ..errors import HardwareError
 from .activation import StreamActivation
 from .axi import InputAdapter, OutputAdapter, data_width
+from .axi_lite import AxiLiteSlave, Region, address_map, axi_lite_ports
 from .broadcast import Broadcast
 from .buffer import StreamFifo
 from .components import COMPONENTS, Component, Design, with_buffers
@@ -25,6 +26,7 @@ from .join import StreamAdd, StreamConcat
 from .line_depths import line_depths
 from .pool import Pool
 from .recurrent import RecurrentLayer
+from .rom import MemoryImage, Rom
 from .scores import ScoreUnit
 from .sequences import SequenceFlags
 from .window import SlidingWindow
@@ -65,6 +67,8 @@ class Accelerator(wiring.Component):
     s_axis_tdata, s_axis_tvalid, s_axis_tlast: In, s_axis_tready: Out; see `axi.InputAdapter`.
     m_axis_tdata, m_axis_tvalid, m_axis_tlast: Out, m_axis_tready: In; see `axi.OutputAdapter`.
     short_frame, long_frame: Out(1), a frame of the wrong length has come since reset.
+    s_axil_*: AXI4-Lite, where layers have `weights: axi`; see `axi_lite.AxiLiteSlave` and `regions`. What is written
+    takes effect at once: no frame may be under way.
     """
 
     def __init__(
@@ -89,6 +93,9 @@ class Accelerator(wiring.Component):
         self.input_part = next(part for part in self.plan.parts if isinstance(part, InputPart))
         self._input = self._only(InputAdapter)
         self._output = self._only(OutputAdapter)
+        self._slave = (
+            AxiLiteSlave(address_map((n, i.depth, i.width) for n, i in self.images.items())) if self.images else None
+        )
         super().__init__(
             {
                 "s_axis_tdata": In(len(self._input.s_axis_tdata)),
@@ -101,6 +108,7 @@ class Accelerator(wiring.Component):
                 "m_axis_tlast": Out(1),
                 "short_frame": Out(1),
                 "long_frame": Out(1),
+                **(axi_lite_ports("s_axil", self._slave.address_bits) if self._slave is not None else {}),
             }
         )
 
@@ -119,6 +127,22 @@ class Accelerator(wiring.Component):
         """File name -> text of what the Verilog reads."""
         parts = (part for part in self._components.values() if isinstance(part, MEMORIES))
         return {name: text for part in parts for name, text in part.memories.items()}
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Where the memories are that can be written at run time, by the names of their `images`."""
+        return () if self._slave is None else self._slave.regions
+
+    @property
+    def images(self) -> dict[str, MemoryImage]:
+        """The contents of the memories that can be written at run time, by name."""
+        return {name: rom.image for name, rom in self.roms.items() if rom.writable}
+
+    @property
+    def roms(self) -> dict[str, Rom]:
+        """The memories of engines, activations and scores by name."""
+        parts = (part for part in self._components.values() if isinstance(part, Engine | StreamActivation | ScoreUnit))
+        return {rom.image.name: rom for part in parts for rom in part.roms}
 
     @property
     def parts(self) -> dict[str, Component]:
@@ -192,10 +216,27 @@ class Accelerator(wiring.Component):
         for name, buffer in self.buffers.items():
             m.d.comb += Signal(range(buffer.depth + 1), name=f"{name}_level").eq(buffer.level)
         self._flag_sequences(m)
+        if self._slave is not None:
+            self._place_slave(m, self._slave)
         for port in ("m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"):
             m.d.comb += getattr(self, port).eq(getattr(output, port))
         m.d.comb += output.m_axis_tready.eq(self.m_axis_tready)
         return m
+
+    def _place_slave(self, m: Module, slave: AxiLiteSlave) -> None:
+        """The port to the memories, and what its registers tell."""
+        m.submodules.axi_lite = slave
+        for name, member in axi_lite_ports("s_axil", slave.address_bits).items():
+            inner, outer = getattr(slave, name), getattr(self, name)
+            m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        m.d.comb += [
+            slave.short_frame.eq(self.short_frame),
+            slave.long_frame.eq(self.long_frame),
+            slave.frame.eq(self.m_axis_tvalid & self.m_axis_tready & self.m_axis_tlast),
+        ]
+        roms = self.roms
+        for region in slave.regions:
+            slave.connect(m, region, roms[region.name])
 
     def _flag_sequences(self, m: Module) -> None:
         """Each frame's flag, whether it ends its sequence, from the input to the recurrent layers and to the output."""

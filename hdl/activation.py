@@ -11,6 +11,7 @@ from ..compiler.folding import Memory
 from .activation_params import ActivationParams, RequantizeParams
 from .buffer import StreamFifo
 from .requantizer import Requantizer
+from .rom import Rom
 from .stream import beat_signature
 from .threshold import ThresholdUnit
 from .threshold_search import SearchUnit
@@ -21,13 +22,15 @@ __all__ = ["ActivationUnit", "StreamActivation", "activation_unit"]
 ActivationUnit: TypeAlias = ThresholdUnit | SearchUnit | Requantizer
 
 
-def activation_unit(params: ActivationParams, memory: Memory = Memory.AUTO, *, lut6: bool = False) -> ActivationUnit:
+def activation_unit(
+    params: ActivationParams, memory: Memory = Memory.AUTO, *, lut6: bool = False, writable: bool = False
+) -> ActivationUnit:
     """The unit for `params`: multiply, add and shift, or the cheaper of comparing with all thresholds and searching."""
     if isinstance(params, RequantizeParams):
-        return Requantizer(params, memory, lut6=lut6)
+        return Requantizer(params, memory, lut6=lut6, writable=writable)
     shape = (params.levels, params.threshold_bits, params.pe, params.folds, params.interval)
     unit = SearchUnit if search_is_cheaper(*shape, memory) else ThresholdUnit
-    return unit(params, memory, lut6=lut6)
+    return unit(params, memory, lut6=lut6, writable=writable)
 
 
 class StreamActivation(wiring.Component):
@@ -71,6 +74,11 @@ class StreamActivation(wiring.Component):
     def fifo_depth(self) -> int:
         """Beats that can be under way: a credit returns `latency` + 1 cycles after its use at the soonest."""
         return max(2, -(-(self.latency + 1) // self._unit.interval) + 1)
+
+    @property
+    def roms(self) -> tuple[Rom, ...]:
+        """The unit's memories."""
+        return self._unit.roms
 
     @property
     def memories(self) -> dict[str, str]:

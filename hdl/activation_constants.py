@@ -26,9 +26,9 @@ class RisingDomain(Protocol):
 
 
 def threshold_params(
-    node: Threshold, domain: RisingDomain, *, name: str, pe: int, folds: int, interval: int = 1
+    node: Threshold, domain: RisingDomain, *, name: str, pe: int, folds: int, interval: int = 1, writable: bool = False
 ) -> ThresholdParams:
-    """A Threshold on the numbers of `domain`.
+    """A Threshold on the numbers of `domain`; a writable one has directions even where no row descends.
 
     A row that descends asks acc <= t, which is not acc >= t + 1: its code is T less the number of those that are
     reached. They fall along the row; in the opposite order they rise.
@@ -36,7 +36,7 @@ def threshold_params(
     descending, limits = node.descending, node.thresholds
     at_least = np.where(descending[:, None], limits[:, ::-1] + 1, limits)
     values = np.clip(domain.floor(at_least - 1) + 1, 0, domain.p_max + 1)
-    flags = descending if descending.any() else None
+    flags = descending if descending.any() or writable else None
     return ThresholdParams(name, values, domain.p_max, pe, folds, interval, flags)
 
 
@@ -66,7 +66,13 @@ def thresholds_of(node: Requantize) -> Threshold:
 
 
 def activation_params(
-    node: Threshold | Requantize, domain: RisingDomain, *, pe: int, folds: int, interval: int = 1
+    node: Threshold | Requantize,
+    domain: RisingDomain,
+    *,
+    pe: int,
+    folds: int,
+    interval: int = 1,
+    writable: bool = False,
 ) -> ActivationParams:
     """What turns numbers of `domain` into the node's codes, PE a beat in `folds` beats, `interval` cycles apart.
 
@@ -76,4 +82,4 @@ def activation_params(
         if isinstance(domain, PopcountDomain):
             return requantize_params(node, domain, name=node.name, pe=pe, folds=folds)
         node = thresholds_of(node)
-    return threshold_params(node, domain, name=node.name, pe=pe, folds=folds, interval=interval)
+    return threshold_params(node, domain, name=node.name, pe=pe, folds=folds, interval=interval, writable=writable)

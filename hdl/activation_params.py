@@ -104,7 +104,7 @@ class ThresholdParams:
     @cached_property
     def flags(self) -> MemoryImage | None:
         """Word fold: one bit a row, whether it descends; None where no row does."""
-        if self.descending is None or not self.descending.any():
+        if self.descending is None:
             return None
         bits = np.zeros(self.folds * self.pe, dtype=np.uint8)
         bits[: len(self.descending)] = self.descending
@@ -176,7 +176,8 @@ class RequantizeParams:
         for values, bits in ((self.multiplier, self.multiplier_bits), (self.offset, self.offset_bits)):
             padded = np.concatenate([values, np.zeros(pad, np.int64)]).reshape(self.folds, self.pe)
             parts.append(MemoryImage.of_fields("", padded, bits).bits.reshape(self.folds, self.pe, bits))
-        return MemoryImage(f"{self.name}_constants", np.concatenate(parts, axis=2).reshape(self.folds, -1))
+        words = np.concatenate(parts, axis=2).reshape(self.folds, -1)
+        return MemoryImage(f"{self.name}_constants", words, (self.multiplier_bits, self.offset_bits, self.shift))
 
     def reference(self, counts: Integers) -> Codes:
         """Codes (B, N) of counts P (B, N)."""

@@ -83,7 +83,8 @@ class Design:
     @property
     def score_params(self) -> ScoreParams:
         """Of the score unit."""
-        return score_params(score_domain(self.network), self.network.scores, self.folding.score_lanes)
+        lanes, writable = self.folding.score_lanes, self.folding.rewritable
+        return score_params(score_domain(self.network), self.network.scores, lanes, writable=writable)
 
 
 def _engine(part: EnginePart, design: Design) -> Engine:
@@ -97,8 +98,10 @@ def _engine(part: EnginePart, design: Design) -> Engine:
 
 def _activation(part: ActivationPart, design: Design) -> StreamActivation:
     domain, folds = stream_domain(design.network, part.source), part.shape.beats // part.shape.pixels
-    params = activation_params(part.node, domain, pe=part.shape.lanes, folds=folds)
-    return StreamActivation(activation_unit(params, lut6=design.folding.popcount is Popcount.LUT6))
+    writable = design.folding.rewritable
+    params = activation_params(part.node, domain, pe=part.shape.lanes, folds=folds, writable=writable)
+    lut6 = design.folding.popcount is Popcount.LUT6
+    return StreamActivation(activation_unit(params, lut6=lut6, writable=writable))
 
 
 def _recurrent(part: RecurrentPart, design: Design) -> RecurrentLayer:

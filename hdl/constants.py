@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.folding import LayerFold, Popcount
+from ..compiler.folding import LayerFold, Popcount, WeightStore
 from ..compiler.ir import Scores, Stage, Threshold
 from ..compiler.planes import DotForm
 from ..compiler.types import Codes
@@ -70,7 +70,7 @@ def engine_params(
             # acc <= t is not acc >= t + 1, so that T less the number of those reached is the code. They fall along a
             # row; in the opposite order they rise.
             at_least = np.where(descending[:, None], limits[:, ::-1] + 1, limits)
-            flags = descending if descending.any() else None
+            flags = descending if descending.any() or fold.weights is WeightStore.AXI else None
         # acc >= t is P >= ceil((t - beta) / alpha).
         domain = _domain(stage, codes)
         thresholds = np.clip(domain.floor(at_least - 1) + 1, 0, domain.p_max + 1)
@@ -91,10 +91,10 @@ def engine_params(
     )
 
 
-def score_params(domain: PopcountDomain, scores: Scores, lanes: int) -> ScoreParams:
-    """The score unit behind a stream of that domain."""
+def score_params(domain: PopcountDomain, scores: Scores, lanes: int, *, writable: bool = False) -> ScoreParams:
+    """The score unit behind a stream of that domain; a writable one has room for other numbers."""
     multiplier = scores.multiplier * domain.alpha
     offset = scores.multiplier * domain.beta + scores.offset
-    common = int(np.bitwise_or.reduce(multiplier))
+    common = 0 if writable else int(np.bitwise_or.reduce(multiplier))
     shift = (common & -common).bit_length() - 1 if common else 0
-    return ScoreParams(scores.name, multiplier >> shift, shift, offset, domain.p_max, lanes)
+    return ScoreParams(scores.name, multiplier >> shift, shift, offset, domain.p_max, lanes, writable)

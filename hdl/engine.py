@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..compiler.folding import SHALLOW_WORDS, Memory, Popcount
+from ..compiler.folding import SHALLOW_WORDS, Memory, Popcount, WeightStore
 from .activation import activation_unit
 from .arithmetic import adder_tree
 from .buffer import StreamFifo
@@ -14,7 +14,7 @@ from .input_buffer import InputBuffer
 from .levels import level_planes, shifted_planes
 from .params import EngineParams
 from .popcount import XnorPopcount
-from .rom import Rom
+from .rom import Rom, memories_of
 from .stream import beat_signature
 from .threshold import Directions
 from .timing import Cell, Repeat, Work
@@ -59,15 +59,17 @@ class Engine(wiring.Component):
         self._params = params
         fold = params.fold
         lut6 = params.popcount is Popcount.LUT6  # a target whose primitives may be instantiated
-        self._weights = Rom(params.weight_image, fold.memory, lut6=lut6)
+        writable = fold.weights is WeightStore.AXI
+        self._weights = Rom(params.weight_image, fold.memory, lut6=lut6, writable=writable)
         single = params.single_threshold
         shallow = fold.memory is Memory.BLOCK and params.neuron_folds <= SHALLOW_WORDS
         memory = Memory.LUT if shallow else fold.memory
         self._holds_start = params.word_stages > 0 and not shallow  # block RAM is slow without a register behind it
-        self._preload = Rom(params.preload_image, memory, lut6=lut6) if single else None
-        self._directions = Directions(params.threshold_unit, lut6=lut6) if single else None
+        kinds = {"lut6": lut6, "writable": writable}
+        self._preload = Rom(params.preload_image, memory, **kinds) if single else None
+        self._directions = Directions(params.threshold_unit, **kinds) if single else None
         unit = params.unit
-        self._thresholds = activation_unit(unit, fold.memory, lut6=lut6) if unit is not None else None
+        self._thresholds = activation_unit(unit, fold.memory, **kinds) if unit is not None else None
         super().__init__(
             {
                 "i": In(beat_signature(params.lanes, params.activation_bits)),
@@ -110,10 +112,15 @@ class Engine(wiring.Component):
         return (work,) if p.passes == 1 else (Repeat(p.synapse_folds, p.passes), work)
 
     @property
+    def roms(self) -> tuple[Rom, ...]:
+        """Weights, and what makes codes of counts."""
+        parts = (self._directions, self._thresholds)
+        return self._weights, *filter(None, (self._preload,)), *(rom for part in parts if part for rom in part.roms)
+
+    @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        parts = (self._weights, self._preload, self._directions, self._thresholds)
-        return {name: text for part in parts if part is not None for name, text in part.memories.items()}
+        return memories_of(self.roms)
 
     def elaborate(self, platform: object) -> Module:
         """Control, the rows' counts, and one of three ways out."""

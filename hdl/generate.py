@@ -23,6 +23,7 @@ from .manifest import (
     EngineEntry,
     Manifest,
     PortEntry,
+    RegionEntry,
     ResultEntry,
     SourceEntry,
     StageEntry,
@@ -88,7 +89,7 @@ def write_design(
     text, _ = to_verilog(accelerator, TOP)
     with atomic_directory(out) as folder:
         atomic_write(folder / "rtl" / f"{TOP}.v", text)
-        for part in OWN_PARTS[folding.popcount]:
+        for part in (*OWN_PARTS[folding.popcount], *(("rtl/xnorflow_ram.v",) if accelerator.regions else ())):
             atomic_write(folder / part, (OWN_VERILOG / Path(part).name).read_text())
         for name, content in accelerator.memories.items():
             atomic_write(folder / "rtl" / name, content)
@@ -158,6 +159,7 @@ def _manifest(
         engines=tuple(_engine(stage, network, accelerator) for stage in network.stages()),
         buffers=tuple(BufferEntry(name, part.depth, f"{name}_level") for name, part in accelerator.buffers.items()),
         taps=tuple(_tap(tap, network, accelerator) for tap in accelerator.plan.taps),
+        regions=tuple(RegionEntry(r.name, r.base, r.depth, r.width) for r in accelerator.regions),
         stages=tuple(StageEntry(stage.name, stage.kind.value, stage.cycles) for stage in stages),
         initiation_interval=max(stage.cycles for stage in stages),
         memory_paths=MEMORY_PATHS,

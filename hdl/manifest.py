@@ -16,6 +16,7 @@ __all__ = [
     "EngineEntry",
     "Manifest",
     "PortEntry",
+    "RegionEntry",
     "ResultEntry",
     "SourceEntry",
     "StageEntry",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,25 @@ class StageEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionEntry:
+    """A memory that the AXI4-Lite port writes: `depth` words of `width` bits from byte address `base` on.
+
+    Word w, bits 32 p and up, lies at base + 4 * (w * stride + p), stride being ceil(width / 32) rounded up to a power
+    of two. Address 0 is the status (bit 0: short_frame, bit 1: long_frame), address 4 the results since reset.
+    """
+
+    name: str
+    base: int
+    depth: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A design. files: path below the design folder -> SHA-256, of every file that `write_design` wrote beside it.
 
     interleave: sequences that take turns on the ports, a frame of each; 0 where frames are no steps of sequences.
+    regions: empty where there is no AXI4-Lite port.
     memory_paths says where simulators and synthesis find the memory files that the Verilog names.
     """
 
@@ -149,6 +165,7 @@ class Manifest:
     engines: tuple[EngineEntry, ...]
     taps: tuple[TapEntry, ...]
     buffers: tuple[BufferEntry, ...]
+    regions: tuple[RegionEntry, ...]
     stages: tuple[StageEntry, ...]
     initiation_interval: int
     memory_paths: str

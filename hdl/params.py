@@ -24,6 +24,8 @@ Integers = NDArray[np.int64]
 # Beyond this the carry chain of an accumulator misses every clock a board offers; no network comes near.
 MAX_COUNT_BITS = 32
 MAX_SCORE_BITS = 64
+# Of a score unit whose constants can be rewritten, at least: room for the scores of other networks.
+WRITABLE_MULTIPLIER_BITS, WRITABLE_OFFSET_BITS = 18, 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +255,7 @@ class EngineParams:
 class ScoreParams:
     """Class scores: score[c] = (multiplier[c] * P[c] << shift) + offset[c]; the class is the first largest.
 
+    writable: whether the constants can be rewritten; there is then room for larger ones, and no shift.
     The common power of two of all multipliers is a shift, so that networks whose scores are counts need no multiplier.
     """
 
@@ -262,6 +265,7 @@ class ScoreParams:
     offset: Integers
     p_max: int
     lanes: int
+    writable: bool = False
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
@@ -287,12 +291,13 @@ class ScoreParams:
     @property
     def multiplies(self) -> bool:
         """Whether a multiplier is built."""
-        return bool(np.any(self.multiplier != 1))
+        return self.writable or bool(np.any(self.multiplier != 1))
 
     @property
     def multiplier_bits(self) -> int:
         """Bits of a signed multiplier."""
-        return signed_bits(int(self.multiplier.min()), int(self.multiplier.max()))
+        least = WRITABLE_MULTIPLIER_BITS if self.writable else 1
+        return max(least, signed_bits(int(self.multiplier.min()), int(self.multiplier.max())))
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -307,6 +312,9 @@ class ScoreParams:
     @property
     def score_bits(self) -> int:
         """Bits of a signed score."""
+        if self.writable:
+            products, offsets = self.p_max << self.multiplier_bits - 1, 1 << WRITABLE_OFFSET_BITS - 1
+            return max(signed_bits(-products - offsets, products + offsets), signed_bits(*self.bounds))
         return signed_bits(*self.bounds)
 
     @property
@@ -321,13 +329,15 @@ class ScoreParams:
         Lanes beyond the last class get the least score, which never beats an earlier class.
         """
         pad = self.beats * self.lanes - self.classes
-        offset = np.concatenate([self.offset, np.full(pad, self.bounds[0])]).reshape(self.beats, self.lanes)
+        least = -1 << self.score_bits - 1 if self.writable else self.bounds[0]
+        offset = np.concatenate([self.offset, np.full(pad, least)]).reshape(self.beats, self.lanes)
         parts = [MemoryImage.of_fields("", offset, self.score_bits).bits.reshape(self.beats, self.lanes, -1)]
         if self.multiplies:
             multiplier = np.concatenate([self.multiplier, np.zeros(pad, np.int64)]).reshape(self.beats, self.lanes)
             factors = MemoryImage.of_fields("", multiplier, self.multiplier_bits)
             parts.append(factors.bits.reshape(self.beats, self.lanes, -1))
-        return MemoryImage(self.name, np.concatenate(parts, axis=2).reshape(self.beats, -1))
+        bits = np.concatenate(parts, axis=2).reshape(self.beats, -1)
+        return MemoryImage(self.name, bits, (self.score_bits, self.multiplier_bits, self.shift))
 
     def reference(self, counts: Integers) -> tuple[Integers, Integers]:
         """Classes (B,) and scores (B, C) of counts P (B, C)."""

@@ -25,6 +25,7 @@ class Requantizer(wiring.Component):
     params: multipliers, offsets, shift, PE, folds.
     memory: the kind of memory for the constants.
     lut6: whether the target has LUT6_2, for a few words of constants.
+    writable: whether the memory has a write port.
 
     Members
     -------
@@ -32,9 +33,11 @@ class Requantizer(wiring.Component):
     o: Out(stream), PE codes a beat, always taken.
     """
 
-    def __init__(self, params: RequantizeParams, memory: Memory = Memory.AUTO, *, lut6: bool = False) -> None:
+    def __init__(
+        self, params: RequantizeParams, memory: Memory = Memory.AUTO, *, lut6: bool = False, writable: bool = False
+    ) -> None:
         self._params = params
-        self._rom = Rom(params.image, memory, lut6=lut6)
+        self._rom = Rom(params.image, memory, lut6=lut6, writable=writable)
         super().__init__(
             {
                 "i": In(stream.Signature(params.pe * params.count_bits, always_ready=True)),
@@ -56,6 +59,11 @@ class Requantizer(wiring.Component):
     def latency(self) -> int:
         """Cycles from a beat's counts to its codes."""
         return 4
+
+    @property
+    def roms(self) -> tuple[Rom, ...]:
+        """The constants."""
+        return (self._rom,)
 
     @property
     def memories(self) -> dict[str, str]:

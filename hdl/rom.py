@@ -1,5 +1,6 @@
 """Read-only memories whose contents lie in hexadecimal files beside the Verilog."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..compiler.folding import Memory
 from ..errors import HardwareError
 
-__all__ = ["LUT6_WORDS", "MAX_WIDTH", "MemoryImage", "Rom", "lut6_tables"]
+__all__ = ["LUT6_WORDS", "MAX_WIDTH", "MemoryImage", "Rom", "lut6_tables", "memories_of"]
 
 LUT6_WORDS = 32  # of a memory in explicit LUTs: two outputs share five inputs
 _LUTS_PER_PART = 512  # its contents are a parameter: Verilator takes numbers of up to 65,536 bits
@@ -22,10 +23,14 @@ MAX_WIDTH = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class MemoryImage:
-    """The contents of a memory: `name` (file stem) and bits, uint8 (depth, width), bit 0 of a word first."""
+    """The contents of a memory: `name` (file stem) and bits, uint8 (depth, width), bit 0 of a word first.
+
+    layout: what hardware takes for granted about the words beside their width, such as the bits of their fields.
+    """
 
     name: str
     bits: NDArray[np.uint8]
+    layout: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width > MAX_WIDTH:
@@ -74,29 +79,53 @@ class Rom(wiring.Component):
     megabit as for a byte, and can be read. With `lut6` a memory of at most 32 words that is not asked to be block RAM
     becomes explicit LUT6_2 instances instead (`xnorflow_lut6_rom`, contents as parameters): half a LUT a bit.
 
+    A writable one is an instance of `xnorflow_ram`, whatever its size.
+
     Latency: `data` is the word that `addr` named in the previous cycle.
 
-    Parameters: image, the contents; memory, the kind of memory to ask for; lut6, whether the target has LUT6_2.
+    Parameters: image, the contents; memory, the kind of memory to ask for; lut6, whether the target has LUT6_2;
+    writable, whether it has a write port.
 
-    Members: addr, In; data, Out.
+    Members: addr, In; data, Out. Of a writable one also: write_enable, In, a bit for each byte, four for each 32 bits
+    of a word; write_addr, In; write_data, In(32).
     """
 
-    def __init__(self, image: MemoryImage, memory: Memory = Memory.AUTO, *, lut6: bool = False) -> None:
+    def __init__(
+        self, image: MemoryImage, memory: Memory = Memory.AUTO, *, lut6: bool = False, writable: bool = False
+    ) -> None:
         self._image = image
         self._memory = memory
-        self._in_luts = lut6 and memory is not Memory.BLOCK and 1 < image.depth <= LUT6_WORDS
-        super().__init__({"addr": In(range(image.depth)), "data": Out(image.width)})
+        self._writable = writable
+        self._in_luts = lut6 and not writable and memory is not Memory.BLOCK and 1 < image.depth <= LUT6_WORDS
+        members = {"addr": In(range(image.depth)), "data": Out(image.width)}
+        if writable:
+            enables = 4 * -(-image.width // 32)
+            members |= {"write_enable": In(enables), "write_addr": In(range(image.depth)), "write_data": In(32)}
+        super().__init__(members)
+
+    @property
+    def writable(self) -> bool:
+        """Whether it has a write port."""
+        return self._writable
+
+    @property
+    def image(self) -> MemoryImage:
+        """The contents."""
+        return self._image
 
     @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        in_file = self._image.depth > 1 and not self._in_luts
+        in_file = (self._image.depth > 1 and not self._in_luts) or self._writable
         return {self._image.file_name: self._image.hex()} if in_file else {}
 
     def elaborate(self, platform: object) -> Module:
         """Constants, explicit LUTs, or an instance that reads a file."""
         m = Module()
         image = self._image
+        if self._writable:
+            self._place_ram(m)
+            return m
         if image.depth == 1:
             m.d.comb += self.data.eq(Const(image.word(0), image.width))
             return m
@@ -116,6 +145,23 @@ class Rom(wiring.Component):
         )
         return m
 
+    def _place_ram(self, m: Module) -> None:
+        """An instance with a write port; a single word has an address that never moves."""
+        m.submodules.ram = Instance(
+            "xnorflow_ram",
+            p_WIDTH=self._image.width,
+            p_DEPTH=self._image.depth,
+            p_ADDR_WIDTH=max(1, len(self.addr)),
+            p_INIT_FILE=self._image.file_name,
+            p_STYLE=self._memory.value,
+            i_clk=ClockSignal(),
+            i_addr=self.addr if len(self.addr) else Const(0, 1),
+            o_data=self.data,
+            i_write_enable=self.write_enable,
+            i_write_addr=self.write_addr if len(self.addr) else Const(0, 1),
+            i_write_data=self.write_data,
+        )
+
     def _place_luts(self, m: Module) -> None:
         """LUTs of two bits of all words each, many to an instance."""
         bits = 2 * _LUTS_PER_PART
@@ -133,6 +179,11 @@ class Rom(wiring.Component):
             )
             parts.append(part)
         m.d.comb += self.data.eq(Cat(parts))
+
+
+def memories_of(roms: Iterable[Rom]) -> dict[str, str]:
+    """File name -> text of what the Verilog of several memories reads."""
+    return {name: text for rom in roms for name, text in rom.memories.items()}
 
 
 def lut6_tables(bits: NDArray[np.uint8]) -> list[int]:

@@ -37,7 +37,9 @@ class ScoreUnit(wiring.Component):
     def __init__(self, params: ScoreParams, *, with_scores: bool = True) -> None:
         self._params = params
         self._with_scores = with_scores
-        self._rom = Rom(params.image, Memory.LUT)  # a few words: a block RAM would be wasted on them
+        self._rom = Rom(
+            params.image, Memory.LUT, writable=params.writable
+        )  # a few words: a block RAM would be wasted on them
         super().__init__(
             {
                 "i": In(beat_signature(params.lanes, params.count_bits)),
@@ -54,6 +56,11 @@ class ScoreUnit(wiring.Component):
     def timing(self) -> tuple[Cell, ...]:
         """Its handshakes."""
         return (Pipe(self._params.beats, self.latency),)
+
+    @property
+    def roms(self) -> tuple[Rom, ...]:
+        """The constants."""
+        return (self._rom,)
 
     @property
     def memories(self) -> dict[str, str]:

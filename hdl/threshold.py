@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..compiler.folding import Memory
 from .activation_params import ThresholdParams
 from .arithmetic import adder_tree
-from .rom import Rom
+from .rom import Rom, memories_of
 
 __all__ = ["Directions", "ThresholdUnit"]
 
@@ -28,6 +28,7 @@ class ThresholdUnit(wiring.Component):
     params: thresholds, PE, folds and comparators.
     memory: the kind of memory for the thresholds.
     lut6: whether the target has LUT6_2, for a few words of thresholds.
+    writable: whether the memories have write ports.
 
     Members
     -------
@@ -35,10 +36,12 @@ class ThresholdUnit(wiring.Component):
     o: Out(stream), PE codes a beat, always taken.
     """
 
-    def __init__(self, params: ThresholdParams, memory: Memory = Memory.AUTO, *, lut6: bool = False) -> None:
+    def __init__(
+        self, params: ThresholdParams, memory: Memory = Memory.AUTO, *, lut6: bool = False, writable: bool = False
+    ) -> None:
         self._params = params
-        self._rom = Rom(params.image, memory, lut6=lut6)
-        self._directions = Directions(params, lut6=lut6)
+        self._rom = Rom(params.image, memory, lut6=lut6, writable=writable)
+        self._directions = Directions(params, lut6=lut6, writable=writable)
         super().__init__(
             {
                 "i": In(stream.Signature(params.pe * params.count_bits, always_ready=True)),
@@ -62,9 +65,14 @@ class ThresholdUnit(wiring.Component):
         return self._params.rounds + 1
 
     @property
+    def roms(self) -> tuple[Rom, ...]:
+        """Thresholds, and directions where rows have them."""
+        return self._rom, *self._directions.roms
+
+    @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        return self._rom.memories | self._directions.memories
+        return memories_of(self.roms)
 
     def elaborate(self, platform: object) -> Module:
         """A memory, a beat held, and comparators."""
@@ -99,14 +107,14 @@ class ThresholdUnit(wiring.Component):
 class Directions:
     """Codes of rows that descend: T - code, by a bit for each row and fold. No hardware where no row does."""
 
-    def __init__(self, params: ThresholdParams, *, lut6: bool) -> None:
+    def __init__(self, params: ThresholdParams, *, lut6: bool, writable: bool) -> None:
         self._params = params
-        self._rom = None if params.flags is None else Rom(params.flags, lut6=lut6)
+        self._rom = None if params.flags is None else Rom(params.flags, lut6=lut6, writable=writable)
 
     @property
-    def memories(self) -> dict[str, str]:
-        """File name -> text of what the Verilog reads."""
-        return {} if self._rom is None else self._rom.memories
+    def roms(self) -> tuple[Rom, ...]:
+        """The memory of the bits, if there are any."""
+        return () if self._rom is None else (self._rom,)
 
     def applied(self, m: Module, codes: Value, valid: Value) -> Value:
         """The codes of a beat as they go out; `valid` is high in the cycle of a beat, folds come in order."""

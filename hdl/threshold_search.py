@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..compiler.folding import Memory
 from .activation_params import ThresholdParams
-from .rom import MemoryImage, Rom
+from .rom import MemoryImage, Rom, memories_of
 from .threshold import Directions
 
 __all__ = ["SearchStage", "SearchUnit", "search_stages"]
@@ -82,14 +82,16 @@ class SearchUnit(wiring.Component):
     Parameters and members: as of `ThresholdUnit`.
     """
 
-    def __init__(self, params: ThresholdParams, memory: Memory = Memory.AUTO, *, lut6: bool = False) -> None:
+    def __init__(
+        self, params: ThresholdParams, memory: Memory = Memory.AUTO, *, lut6: bool = False, writable: bool = False
+    ) -> None:
         self._params = params
         self._stages = search_stages(params)
         self._roms = [
-            [Rom(image, memory, lut6=lut6) for image in stage.images(params, index)]
+            [Rom(image, memory, lut6=lut6, writable=writable) for image in stage.images(params, index)]
             for index, stage in enumerate(self._stages)
         ]
-        self._directions = Directions(params, lut6=lut6)
+        self._directions = Directions(params, lut6=lut6, writable=writable)
         super().__init__(
             {
                 "i": In(stream.Signature(params.pe * params.count_bits, always_ready=True)),
@@ -113,10 +115,14 @@ class SearchUnit(wiring.Component):
         return self._params.code_bits + 1
 
     @property
+    def roms(self) -> tuple[Rom, ...]:
+        """Thresholds stage by stage, and directions where rows have them."""
+        return *(rom for roms in self._roms for rom in roms), *self._directions.roms
+
+    @property
     def memories(self) -> dict[str, str]:
         """File name -> text of what the Verilog reads."""
-        texts = {name: text for roms in self._roms for rom in roms for name, text in rom.memories.items()}
-        return texts | self._directions.memories
+        return memories_of(self.roms)
 
     def elaborate(self, platform: object) -> Module:
         """Stage behind stage; each hands on counts and the bits found so far in the cycle it finds its last one."""

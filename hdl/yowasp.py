@@ -31,7 +31,7 @@ PACKAGES = {
 """Programs that can be run, and the packages that hold them."""
 
 OWN_VERILOG = Path(__file__).parent / "verilog"
-_OWN = ("xnorflow_rom.v", "xnorflow_lut6_rom.v", "xnorflow_popcount.v")
+_OWN = ("xnorflow_rom.v", "xnorflow_ram.v", "xnorflow_lut6_rom.v", "xnorflow_popcount.v")
 
 
 def write_sources(component: wiring.Component, folder: Path, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

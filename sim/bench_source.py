@@ -31,6 +31,7 @@ def render_bench(interface: Interface, *, capacity: int) -> str:
             input=interface.input,
             checked=[result, *interface.taps],
             buffers=interface.buffers,
+            idle=interface.idle,
             result_width=interface.result_width,
             capacity=capacity,
             logged=_LOGGED,

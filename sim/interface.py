@@ -53,6 +53,7 @@ class Interface:
 
     class_bits, score_bits: widths of the fields of a result, score_bits 0 where it carries the class alone.
     interleave: sequences that take turns, a frame of each; 0 where frames are no steps of sequences.
+    idle: inputs of an AXI4-Lite port, which a bench leaves alone.
     engines: their number. bound: the initiation interval in cycles; cycles: of all engines together.
     """
 
@@ -67,6 +68,7 @@ class Interface:
     cycles: int
     buffers: tuple[Buffer, ...] = ()
     interleave: int = 0
+    idle: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Interface":
@@ -97,6 +99,9 @@ class Interface:
             bound=manifest.initiation_interval,
             cycles=sum(engine.cycles for engine in manifest.engines),
             interleave=manifest.interleave,
+            idle=tuple(
+                port.name for port in manifest.ports if port.name.startswith("s_axil_") and port.direction == "input"
+            ),
             buffers=tuple(Buffer(entry.name, entry.depth, entry.level) for entry in manifest.buffers),
         )
 
