@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ..boards.loader import Board, Family
 from .counts import popcount_bits
-from .folding import Folding, Memory
+from .folding import SHALLOW_WORDS, Folding, Memory
 from .ir import Conv2d, IntegerNetwork, MaxPool, Requantize, Stage, SumPool, Threshold
 from .planes import DotForm
 
-__all__ = ["WORD_BITS_MOST", "Area", "Device", "Joint", "joints", "layer_areas", "price_folds"]
+__all__ = ["CONVERTER_TENTHS", "WORD_BITS_MOST", "Area", "Device", "Joint", "joints", "layer_areas", "price_folds"]
 
 Integers = NDArray[np.int64]
 Shape = tuple[Integers, Integers]  # of memories: width and depth
@@ -24,8 +24,15 @@ Shape = tuple[Integers, Integers]  # of memories: width and depth
 WORD_BITS_MOST = 1 << 16
 """Weights of one cycle: the widest memory word that hardware is generated for."""
 
-# Tenths of a LUT per weight-plane bit handled a cycle (XNOR + popcount), measured by Yosys on 64 to 256 bits.
-_LUT6_TENTHS, _LUT4_TENTHS = 14, 27
+# Fitted to engines synthesized by Yosys, 32 to 784 columns and 2 to 32 rows (docs/performance.md): hundredths of a LUT
+# per weight-plane bit handled a cycle (XNOR + popcount), compressors of explicit LUT6s and adders of LUT4s; tenths for
+# each row beside them, and for each engine's control.
+_GATE_HUNDREDTHS = {6: 83, 4: 270}
+_ROW_TENTHS, _CONTROL_TENTHS = 15, 350
+CONVERTER_TENTHS = 5
+"""Of a LUT for a bit that a converter holds: its registers need no LUT, its multiplexers do."""
+_LUT_RAM_WORDS = 128  # words: up to there Yosys makes RAM of LUTs
+_WINDOW_TENTHS = 750  # a sliding window's counters
 
 _KBIT_18 = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 _KBIT_4 = ((16, 256), (8, 512), (4, 1024), (2, 2048))
@@ -72,10 +79,9 @@ class Device:
             return cls(inputs, None, 0, kbit)
         return cls(inputs, board.budget.lut, board.budget.bram_kbit // kbit, kbit)
 
-    @property
-    def tenths_per_bit(self) -> int:
-        """Tenths of a LUT per weight bit handled a cycle."""
-        return _LUT6_TENTHS if self.lut_inputs == 6 else _LUT4_TENTHS
+    def gates(self, bits: Integers) -> Integers:
+        """Tenths of a LUT of XNORs and popcounts of so many weight bits a cycle."""
+        return bits * _GATE_HUNDREDTHS[self.lut_inputs] // 10
 
     @property
     def block_price(self) -> int:
@@ -97,12 +103,25 @@ class Device:
         return np.where(depth > 1, blocks, 0).astype(np.int64)
 
     def in_luts(self, shape: Shape) -> Integers:
-        """Tenths of a LUT of read-only memories: leaves and multiplexers; no more columns than there are different."""
+        """Tenths of a LUT of read-only memories.
+
+        A LUT6 holds two columns of 32 words or one of 64; of deeper ones Yosys makes a LUT for 12 words. LUT4s are
+        leaves and multiplexers, for no more columns than there are different.
+        """
         width, depth = shape
-        leaves = -(-depth // (1 << self.lut_inputs))
-        multiplexers = -(-(leaves - 1) // 3) if self.lut_inputs == 6 else leaves - 1
+        if self.lut_inputs == 6:
+            each = np.where(depth <= 32, 5, np.where(depth <= 64, 10, 10 * depth // 12))
+            return np.where(depth > 1, width * each, 0)
         columns = np.minimum(width, 1 << np.minimum(depth, 32))
-        return np.where(depth > 1, 10 * columns * (leaves + multiplexers), 0)
+        return np.where(depth > 1, 10 * columns * (2 * -(-depth // 16) - 1), 0)
+
+    def in_lut_ram(self, shape: Shape) -> Integers:
+        """Tenths of a LUT of small memories that are written and read: four LUT6s hold 6 x 32 or 3 x 64 bits, LUT4s
+        4 x 16."""
+        width, depth = shape
+        if self.lut_inputs == 6:
+            return np.where(depth <= 32, 40 * -(-width // 6), 40 * -(-width // 3) * -(-depth // 64))
+        return 40 * -(-width // 4) * -(-depth // 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +151,8 @@ class Joint:
         side's are: a converter takes 2 (a + b) elements at most, and max(a, b) at least unless a = b."""
         most = max(self.senders, self.takers)
         if self.relay is not None:
-            return 20 * self.bits * (beat + 2 * self.relay + most)
-        return 10 * self.bits * (2 * beat + np.maximum(most, 2 * other))
+            return 2 * CONVERTER_TENTHS * self.bits * (beat + 2 * self.relay + most)
+        return CONVERTER_TENTHS * self.bits * (2 * beat + np.maximum(most, 2 * other))
 
 
 def joints(network: IntegerNetwork) -> tuple[Joint, ...]:
@@ -171,21 +190,25 @@ def price_folds(
     first: the engine reads the input port, whose beats are whole pixels where SIMD does not divide a pixel.
     """
     tenths, blocks = _engine(stage, pe, simd, turns, device), np.zeros_like(pe)
+    if isinstance(stage.dot, Conv2d):
+        tenths = tenths + _WINDOW_TENTHS
     if first and len(stage.input_type.shape) == 3 and _as_map(stage):
         pixel = np.int64(stage.input_type.shape[-1])
         tenths = tenths + np.where(pixel % simd == 0, 0, _converter(pixel, simd, stage.input_type.bits))
     if device.luts is None:
         return tenths, blocks
-    for shape in _read_only(stage, pe, simd, turns):
+    single = isinstance(stage.sink, Threshold) and stage.sink.type.max_code == 1
+    weights, *thresholds = _read_only(stage, pe, simd, turns)
+    for shape, shallow in ((weights, 0), *((shape, SHALLOW_WORDS if single else 0) for shape in thresholds)):
         in_blocks, in_luts = device.in_blocks(shape), device.in_luts(shape)
         cheaper = in_blocks * device.block_price < in_luts if device.blocks else np.zeros_like(pe, dtype=np.bool_)
         block = cheaper if memory is Memory.AUTO else np.full_like(cheaper, memory is Memory.BLOCK)
+        block = block & (shape[1] > shallow)
         tenths, blocks = tenths + np.where(block, 0, in_luts), blocks + np.where(block, in_blocks, 0)
-    for shape in _line_buffer(stage, simd):
-        if device.blocks:
-            blocks = blocks + device.in_blocks(shape)
-        else:
-            tenths = tenths + 2 * device.in_luts(shape)
+    for shape in (*_line_buffer(stage, simd), *_buffers(stage, pe, simd, turns)):
+        in_ram = (shape[1] <= _LUT_RAM_WORDS) | (not device.blocks)
+        tenths = tenths + np.where(in_ram, device.in_lut_ram(shape), 0)
+        blocks = blocks + np.where(in_ram, 0, device.in_blocks(shape))
     return tenths, blocks
 
 
@@ -209,21 +232,21 @@ def _converter(sent: Integers | np.int64, taken: Integers | np.int64, bits: int)
     """A shift register as long as the wider beat, or as both twice where neither divides the other."""
     wide, narrow = np.maximum(sent, taken), np.minimum(sent, taken)
     length = np.where(wide % narrow == 0, wide, 2 * (sent + taken))
-    return np.asarray(np.where(sent == taken, 0, 10 * bits * length), dtype=np.int64)
+    return np.asarray(np.where(sent == taken, 0, CONVERTER_TENTHS * bits * length), dtype=np.int64)
 
 
 def _engine(stage: Stage, pe: Integers, simd: Integers, turns: Integers, device: Device) -> Integers:
-    """Gates and popcount, with shifters where weights shift; an adder and the comparators of each row; the input banks,
-    decoders of activations and multiplexers of their planes."""
-    form, bits = DotForm.of(stage.dot.weights, stage.input_type), stage.input_type.bits
+    """Gates and popcount, with shifters where weights shift; an adder and the comparators of each row; decoders of
+    activations and multiplexers of their planes; control."""
+    form = DotForm.of(stage.dot.weights, stage.input_type)
     at_once = form.activation_planes // turns
-    gates = pe * simd * (len(form.planes) * at_once * device.tenths_per_bit)
+    gates = device.gates(pe * simd * (len(form.planes) * at_once)) + _ROW_TENTHS * pe + _CONTROL_TENTHS
     if form.shift_bits:  # a LUT of six inputs is a multiplexer of four
         gates = gates + pe * simd * (10 * form.activation_planes * _multiplexer_luts(1 << form.shift_bits, device))
     shared = 10 * simd * (at_once * _multiplexer_luts(turns, device) + (form.level_bits if form.decodes else 0))
     thresholds = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
     comparators = -(-thresholds // (_synapse_folds(stage, simd) * turns)) if thresholds > 1 else 0
-    return gates + shared + 10 * pe * _count_bits(stage) * (1 + comparators) + 20 * simd * bits
+    return gates + shared + 10 * pe * (_count_bits(stage) * (1 + comparators) + (thresholds == 1))
 
 
 def _multiplexer_luts(inputs: Integers | int, device: Device) -> Integers:
@@ -250,6 +273,15 @@ def _line_buffer(stage: Stage, simd: Integers) -> list[Shape]:
     height, width, channels = window.input
     pixels = min(window.span[0] + window.stride[0], 2 * height) * width
     return [(simd * stage.input_type.bits, pixels * -(-channels // simd))]
+
+
+def _buffers(stage: Stage, pe: Integers, simd: Integers, turns: Integers) -> list[Shape]:
+    """Width and depth of the two banks of input buffer, where a vector is gone through more than once, and of the
+    output FIFO."""
+    passes = _neuron_folds(stage, pe) * turns
+    depth = 2 << np.ceil(np.log2(_synapse_folds(stage, simd))).astype(np.int64)
+    codes = stage.sink.type.bits if isinstance(stage.sink, Threshold) else _count_bits(stage)
+    return [(np.where(passes > 1, simd * stage.input_type.bits, 0), depth), (pe * codes, np.full_like(pe, 2))]
 
 
 def _count_bits(stage: Stage) -> int:

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .area import Device, Joint, joints
+from .area import CONVERTER_TENTHS, Device, Joint, joints
 from .fold_choices import NEVER, Folds, all_folds, undominated
 from .folding import LayerFold
 from .ir import IntegerNetwork
@@ -92,8 +92,10 @@ class _Pairs:
         table = np.array(sorted(pairs, key=lambda pair: pair[1]), dtype=np.int64)
         self._sources, wanted = table[:, 0], table[:, 1]
         self._starts = np.flatnonzero(np.diff(wanted, prepend=0))  # every target is in it: 1 divides it
-        self._tenths = np.where(self._sources == wanted, 0, 10 * bits * np.maximum(self._sources, wanted))[:, None]
-        self._beats = 20 * bits * np.arange(max(sources, targets) + 1)[:, None]
+        self._tenths = np.where(
+            self._sources == wanted, 0, CONVERTER_TENTHS * bits * np.maximum(self._sources, wanted)
+        )[:, None]
+        self._beats = 2 * CONVERTER_TENTHS * bits * np.arange(max(sources, targets) + 1)[:, None]
 
     def least(self, costs: Integers) -> Integers:
         """From costs (sources + 1, W) to costs (targets + 1, W)."""

@@ -70,11 +70,11 @@ def test_no_pair_of_folds_is_cheaper_than_the_chosen_ones(widths: list[int], cyc
 
 
 def test_a_larger_fold_may_spare_a_converter() -> None:
-    network = random_network([8, 8, 9])
-    chosen = fold_for_cycles(network, 7)
-    least = Folding({"dense0": LayerFold(3, 4), "dense1": LayerFold(3, 4)}, 2)
-    assert max(initiation_interval(network, folding) for folding in (chosen, least)) <= 7
-    assert chosen.layers["dense0"].pe == chosen.layers["dense1"].simd == 4
+    network = random_network([2, 30, 9])
+    chosen = fold_for_cycles(network, 9)
+    least = Folding({**chosen.layers, "dense0": LayerFold(4, 2)})
+    assert max(initiation_interval(network, folding) for folding in (chosen, least)) <= 9
+    assert (chosen.layers["dense0"].pe, chosen.layers["dense1"].simd) == (5, 30)
     assert estimate_luts(network, chosen) < estimate_luts(network, least)
 
 
