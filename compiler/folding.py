@@ -38,10 +38,12 @@ class Memory(StrEnum):
 
 
 class WeightStore(StrEnum):
-    """How weights and thresholds get into the hardware: with it, or also at run time through its AXI4-Lite port."""
+    """How weights get into the hardware: with it (rom), with it and at run time by AXI4-Lite, thresholds too (axi), or
+    vector by vector through a stream of their own (stream)."""
 
     ROM = "rom"
     AXI = "axi"
+    STREAM = "stream"
 
 
 class Popcount(StrEnum):

@@ -19,7 +19,7 @@ from .activation import StreamActivation
 from .axi import InputAdapter, OutputAdapter, data_width
 from .axi_lite import AxiLiteSlave, Region, address_map, axi_lite_ports
 from .broadcast import Broadcast
-from .buffer import StreamFifo
+from .buffer import StreamBuffer, StreamFifo
 from .components import COMPONENTS, Component, Design, with_buffers
 from .engine import Engine
 from .join import StreamAdd, StreamConcat
@@ -29,6 +29,7 @@ from .recurrent import RecurrentLayer
 from .rom import MemoryImage, Rom
 from .scores import ScoreUnit
 from .sequences import SequenceFlags
+from .weight_stream import stream_port, streamed_weights
 from .window import SlidingWindow
 
 __all__ = ["Accelerator", "Results"]
@@ -69,6 +70,8 @@ class Accelerator(wiring.Component):
     short_frame, long_frame: Out(1), a frame of the wrong length has come since reset.
     s_axil_*: AXI4-Lite, where layers have `weights: axi`; see `axi_lite.AxiLiteSlave` and `regions`. What is written
     takes effect at once: no frame may be under way.
+    s_axis_<layer>_tdata, s_axis_<layer>_tvalid: In, s_axis_<layer>_tready: Out, for layers with `weights: stream`; see
+    `weight_stream`. The layer waits for them; the throughput holds where they come as fast.
     """
 
     def __init__(
@@ -109,6 +112,11 @@ class Accelerator(wiring.Component):
                 "short_frame": Out(1),
                 "long_frame": Out(1),
                 **(axi_lite_ports("s_axil", self._slave.address_bits) if self._slave is not None else {}),
+                **{
+                    f"{stream_port(layer)}_{name}": member
+                    for layer, beats in self.weight_streams.items()
+                    for name, member in (("tdata", In(beats.width)), ("tvalid", In(1)), ("tready", Out(1)))
+                },
             }
         )
 
@@ -127,6 +135,11 @@ class Accelerator(wiring.Component):
         """File name -> text of what the Verilog reads."""
         parts = (part for part in self._components.values() if isinstance(part, MEMORIES))
         return {name: text for part in parts for name, text in part.memories.items()}
+
+    @property
+    def weight_streams(self) -> dict[str, MemoryImage]:
+        """The beats that layers with `weights: stream` are to be sent for every vector, by the layer's name."""
+        return streamed_weights(self.engines)
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -218,10 +231,23 @@ class Accelerator(wiring.Component):
         self._flag_sequences(m)
         if self._slave is not None:
             self._place_slave(m, self._slave)
+        for layer in self.weight_streams:
+            self._place_weights(m, layer, self.engines[layer])
         for port in ("m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"):
             m.d.comb += getattr(self, port).eq(getattr(output, port))
         m.d.comb += output.m_axis_tready.eq(self.m_axis_tready)
         return m
+
+    def _place_weights(self, m: Module, layer: str, engine: Engine) -> None:
+        """A register slice between the port of a layer's weights and its engine."""
+        width, port = len(engine.w.payload), stream_port(layer)
+        m.submodules[f"{layer}_weights_in"] = buffer = StreamBuffer(width)
+        m.d.comb += [
+            buffer.i.payload.eq(getattr(self, f"{port}_tdata")[:width]),
+            buffer.i.valid.eq(getattr(self, f"{port}_tvalid")),
+            getattr(self, f"{port}_tready").eq(buffer.i.ready),
+        ]
+        wiring.connect(m, buffer.o, engine.w)
 
     def _place_slave(self, m: Module, slave: AxiLiteSlave) -> None:
         """The port to the memories, and what its registers tell."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..compiler.folding import SHALLOW_WORDS, Memory, Popcount, WeightStore
@@ -53,6 +53,7 @@ class Engine(wiring.Component):
     -------
     i: In(stream), SIMD activation codes a beat (of each group in it), SF beats a block, pad elements 0.
     o: Out(stream), PE codes or counts a beat, NF beats a vector, pad elements 0.
+    w: In(stream), with `weights: stream` in the fold: a word of weights for each step, in the order of `weight_steps`.
     """
 
     def __init__(self, params: EngineParams) -> None:
@@ -60,7 +61,9 @@ class Engine(wiring.Component):
         fold = params.fold
         lut6 = params.popcount is Popcount.LUT6  # a target whose primitives may be instantiated
         writable = fold.weights is WeightStore.AXI
-        self._weights = Rom(params.weight_image, fold.memory, lut6=lut6, writable=writable)
+        streamed = fold.weights is WeightStore.STREAM
+        weights = None if streamed else Rom(params.weight_image, fold.memory, lut6=lut6, writable=writable)
+        self._weights = weights
         single = params.single_threshold
         shallow = fold.memory is Memory.BLOCK and params.neuron_folds <= SHALLOW_WORDS
         memory = Memory.LUT if shallow else fold.memory
@@ -74,6 +77,7 @@ class Engine(wiring.Component):
             {
                 "i": In(beat_signature(params.lanes, params.activation_bits)),
                 "o": Out(beat_signature(fold.pe, params.output_bits)),
+                **({"w": In(stream.Signature(params.weight_image.width))} if streamed else {}),
             }
         )
 
@@ -81,6 +85,11 @@ class Engine(wiring.Component):
     def params(self) -> EngineParams:
         """Weights, thresholds, folding, kinds of memory and popcount."""
         return self._params
+
+    @property
+    def streams_weights(self) -> bool:
+        """Whether weights come through `w`."""
+        return self._weights is None
 
     @property
     def count_latency(self) -> int:
@@ -114,8 +123,8 @@ class Engine(wiring.Component):
     @property
     def roms(self) -> tuple[Rom, ...]:
         """Weights, and what makes codes of counts."""
-        parts = (self._directions, self._thresholds)
-        return self._weights, *filter(None, (self._preload,)), *(rom for part in parts if part for rom in part.roms)
+        own = (rom for rom in (self._weights, self._preload) if rom is not None)
+        return *own, *(rom for part in (self._directions, self._thresholds) if part is not None for rom in part.roms)
 
     @property
     def memories(self) -> dict[str, str]:
@@ -127,7 +136,6 @@ class Engine(wiring.Component):
         m = Module()
         p = self._params
         pe, steps, turns = p.fold.pe, p.neuron_folds * p.synapse_folds, p.fold.planes_in_time
-        m.submodules.weights = self._weights
         m.submodules.output = output = StreamFifo(pe * p.output_bits, depth=self.fifo_depth)
         wiring.connect(m, output.o, wiring.flipped(self.o))
 
@@ -137,12 +145,12 @@ class Engine(wiring.Component):
         credits = Signal(range(self.fifo_depth + 1), init=self.fifo_depth)
         room = Signal()
         ends_fold, final = Signal(), Signal()
+        come, words = self._weight_words(m, step, issue)
         at_end = Signal(init=steps == 1)  # step == steps - 1, a cycle ahead: the step is far away, at the memory
         m.d.comb += [
             ends_fold.eq(last & (turn == turns - 1)),
             final.eq(ends_fold & at_end),
-            room.eq(~ends_fold | credits.any()),
-            self._weights.addr.eq(step),
+            room.eq((~ends_fold | credits.any()) & come),
         ]
         with m.If(issue):
             again = last & ~ends_fold
@@ -186,7 +194,7 @@ class Engine(wiring.Component):
         turned = travel(turn, "turn", arrive)
         done = travel(issue & ends_fold, "done", arrive + 1)
 
-        planes, words = self._planes(m, activations, turned[1]), self._weights.data
+        planes = self._planes(m, activations, turned[1])
         for _ in range(p.word_stages):
             planes, words = [self._held(m, plane) for plane in planes], self._held(m, words)
         soon = arrive - 1 - self._holds_start
@@ -218,6 +226,15 @@ class Engine(wiring.Component):
     @property
     def _accumulator_bits(self) -> int:
         return self._params.preload_bits if self._params.single_threshold else self._params.count_bits
+
+    def _weight_words(self, m: Module, step: Value, issue: Value) -> tuple[Value, Value]:
+        """Whether the weights of the next step are there, and those of the step before: of a memory, or streamed."""
+        if self._weights is not None:
+            m.submodules.weights = self._weights
+            m.d.comb += self._weights.addr.eq(step)
+            return Const(1), self._weights.data
+        m.d.comb += self.w.ready.eq(issue)
+        return self.w.valid, self._held(m, self.w.payload)
 
     def _fold_start(self, m: Module, soon: Value) -> Value:
         """The accumulators' start values of a fold; `soon` is high in the cycle before their last use, or, where they

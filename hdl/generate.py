@@ -91,7 +91,8 @@ def write_design(
         atomic_write(folder / "rtl" / f"{TOP}.v", text)
         for part in (*OWN_PARTS[folding.popcount], *(("rtl/xnorflow_ram.v",) if accelerator.regions else ())):
             atomic_write(folder / part, (OWN_VERILOG / Path(part).name).read_text())
-        for name, content in accelerator.memories.items():
+        streams = {image.file_name: image.hex() for image in accelerator.weight_streams.values()}
+        for name, content in (accelerator.memories | streams).items():
             atomic_write(folder / "rtl" / name, content)
         sources = tuple(sorted(p.relative_to(folder).as_posix() for p in (folder / "rtl").glob("*.v")))
         for name, content in board_files(board, accelerator, TOP, network_hash(network), sources).items():

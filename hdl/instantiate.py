@@ -22,11 +22,22 @@ PURPOSE = {
 }
 
 
+AXI_LITE = "AXI4-Lite: weights and thresholds by the manifest's regions, status at 0, results at 4"
+WEIGHTS = "AXI4-Stream: the layer's weights, as hdl/weight_stream.py tells"
+
+
+def purpose(port: str) -> str:
+    """What a port is for."""
+    if port in PURPOSE:
+        return PURPOSE[port]
+    return AXI_LITE if port.startswith("s_axil_") else WEIGHTS
+
+
 def instantiation_template(top: str, ports: Sequence[PortEntry]) -> str:
     """Wires for all ports of the module `top`, what each is for, and an instance of it."""
     lines = ["// Copy into your top module. Sources: rtl/*.v; memory contents: rtl/*.hex (see manifest.json).", ""]
     for port in ports:
         width = f"[{port.width - 1}:0] " if port.width > 1 else ""
-        lines.append(f"wire {width}{port.name};  // {port.direction}: {PURPOSE[port.name]}")
+        lines.append(f"wire {width}{port.name};  // {port.direction}: {purpose(port.name)}")
     connections = ",\n".join(f"    .{port.name}({port.name})" for port in ports)
     return "\n".join([*lines, "", f"{top} {top}_instance (", connections, ");", ""])

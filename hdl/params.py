@@ -204,6 +204,13 @@ class EngineParams:
         return MemoryImage(f"{self.name}_weights", bits.reshape(nf * sf, -1))
 
     @property
+    def weight_steps(self) -> Integers:
+        """The word of `weight_image` for each step of a vector, int64 (cycles,): fold by fold, each once for every
+        group of planes in time."""
+        words = np.arange(self.neuron_folds * self.synapse_folds).reshape(self.neuron_folds, 1, self.synapse_folds)
+        return np.tile(words, (1, self.fold.planes_in_time, 1)).ravel()
+
+    @property
     def preload_bits(self) -> int:
         """Bits of the accumulator that starts from a preload: its top bit says whether P reached the threshold."""
         return (self.p_max).bit_length() + 1

@@ -32,6 +32,7 @@ def render_bench(interface: Interface, *, capacity: int) -> str:
             checked=[result, *interface.taps],
             buffers=interface.buffers,
             idle=interface.idle,
+            weights=interface.weights,
             result_width=interface.result_width,
             capacity=capacity,
             logged=_LOGGED,

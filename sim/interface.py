@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..hdl.manifest import Manifest
+from ..hdl.weight_stream import stream_port
 
 __all__ = ["Buffer", "Interface", "Stream"]
 
@@ -53,7 +54,8 @@ class Interface:
 
     class_bits, score_bits: widths of the fields of a result, score_bits 0 where it carries the class alone.
     interleave: sequences that take turns, a frame of each; 0 where frames are no steps of sequences.
-    idle: inputs of an AXI4-Lite port, which a bench leaves alone.
+    idle: inputs of an AXI4-Lite port, which a bench leaves alone. weights: of layers that take them from outside, a
+    vector a frame, `wires` being the port and `name` the file beside the memories that has the beats.
     engines: their number. bound: the initiation interval in cycles; cycles: of all engines together.
     """
 
@@ -69,6 +71,7 @@ class Interface:
     buffers: tuple[Buffer, ...] = ()
     interleave: int = 0
     idle: tuple[str, ...] = ()
+    weights: tuple[Stream, ...] = ()
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Interface":
@@ -102,6 +105,7 @@ class Interface:
             idle=tuple(
                 port.name for port in manifest.ports if port.name.startswith("s_axil_") and port.direction == "input"
             ),
+            weights=_weights(manifest),
             buffers=tuple(Buffer(entry.name, entry.depth, entry.level) for entry in manifest.buffers),
         )
 
@@ -109,3 +113,14 @@ class Interface:
     def result_width(self) -> int:
         """Bits of a result's TDATA."""
         return self.class_bits + self.classes * self.score_bits
+
+
+def _weights(manifest: Manifest) -> tuple[Stream, ...]:
+    """Streams of weights: a port, and how many beats it takes for a vector."""
+    widths = {port.name: port.width for port in manifest.ports}
+    return tuple(
+        Stream(f"{e.dot}_weight_stream", e.dot, beats, 1, width, width, vectors=beats, wires=stream_port(e.dot))
+        for e in manifest.engines
+        for beats in (e.nf * e.sf * e.planes_in_time,)
+        if (width := widths.get(f"{stream_port(e.dot)}_tdata"))
+    )

@@ -12,17 +12,20 @@ from random_networks import random_network
 from test_graph_accelerator import balanced_folding
 from uniform_thresholds import with_uniform_thresholds
 
+from xnorflow.boards.loader import load_board
 from xnorflow.compiler import golden
-from xnorflow.compiler.folding import Folding, LayerFold, Memory, WeightStore
+from xnorflow.compiler.folding import Folding, LayerFold, Memory, WeightStore, load_folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
 from xnorflow.compiler.requantize import requantized
 from xnorflow.errors import HardwareError, UsageError
 from xnorflow.hdl.accelerator import Accelerator
 from xnorflow.hdl.axi import OutputAdapter
 from xnorflow.hdl.axi_lite import Region, address_map
+from xnorflow.hdl.generate import write_design
 from xnorflow.hdl.rewrite import rewrites
 from xnorflow.hdl.stream import pack_frame
 from xnorflow.sim.component import run_bench
+from xnorflow.sim.simulate import simulate
 
 FRAMES = 12
 AXI = WeightStore.AXI
@@ -161,3 +164,15 @@ def test_words_are_those_of_the_image() -> None:
                 value |= written.get(region.address(word, part), kept) << 32 * part
             assert value == two.images[region.name].word(word)
     assert np.all([address % 4 == 0 for address in written])
+
+
+def test_a_design_with_the_port_names_its_memories_and_simulates(tmp_path: Path) -> None:
+    network = perceptron(1)
+    folding = rewritable(network)
+    design = write_design(network, folding, tmp_path / "design", board=load_board("pynq-z1"))
+    assert load_folding(tmp_path / "design" / "folding.yaml", network) == folding
+    accelerator = Accelerator(network, folding)
+    entries = [(entry.name, entry.base, entry.depth, entry.width) for entry in design.manifest.regions]
+    assert entries == [(r.name, r.base, r.depth, r.width) for r in accelerator.regions] and entries
+    result = simulate(tmp_path / "design", raw_images=random_codes(network, 20), stalls=3)
+    assert (result.images, result.mismatches) == (20, 0)
