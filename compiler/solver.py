@@ -25,17 +25,20 @@ __all__ = [
 ]
 
 _DEFAULT_SHARE = 10  # the default folding takes a tenth of a board's LUTs: small enough to build in seconds
+_DEFAULT_LUTS = 1000  # but not less than that: engines of a small board would be control for the most part
 _LUTS_WITHOUT_BUDGET = 50_000  # a board without a budget (ASIC) is folded as if it had that many
 
 
 def default_folding(network: IntegerNetwork, board: Board | None = None) -> Folding:
-    """A modest folding for the board (the default board if None): the fastest within a tenth of its LUTs.
+    """A modest folding for the board (the default board if None): the fastest within a tenth of its
+    LUTs, or within 1,000 where a tenth is less.
 
     Cycles a frame are a power of two. HardwareError if even the slowest does not fit the board.
     """
     board = load_board(DEFAULT_BOARD) if board is None else board
     search = _search(network, board)
-    wished = Budget.of(Device.of(board), (board.budget.lut if board.budget else _LUTS_WITHOUT_BUDGET) // _DEFAULT_SHARE)
+    share = (board.budget.lut if board.budget else _LUTS_WITHOUT_BUDGET) // _DEFAULT_SHARE
+    wished = Budget.of(Device.of(board), max(share, _DEFAULT_LUTS))
     cycles = 1 << (_fastest(network, search)[0] - 1).bit_length()
     while (folds := search.cheapest(cycles, wished)) is None and cycles < search.slowest:
         cycles *= 2
