@@ -39,6 +39,7 @@ def test_folder(tmp_path: Path) -> None:
     assert set(files) == {
         "manifest.json",
         "network.safetensors",
+        "board.yaml",
         "folding.yaml",
         "instantiate.v",
         "rtl/accelerator.v",

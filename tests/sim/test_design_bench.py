@@ -44,7 +44,7 @@ def test_same_bytes(design: Path) -> None:
     first = contents(write_bench(design))
     assert contents(write_bench(design)) == first
     assert set(first) == {
-        *("Makefile", "bench.sv", "main.cpp", "vectors/input.hex", "vectors/result.hex"),
+        *("Makefile", "bench.sv", "main.cpp", "vectors/input.hex", "vectors/last.hex", "vectors/result.hex"),
         *("vectors/tap_act0.hex", "vectors/tap_act1.hex", "vectors/tap_scores.hex"),
     }
     assert not [name for name, text in first.items() if str(design).encode() in text]
