@@ -193,7 +193,12 @@ def test_equals_its_reference(cases: list[tuple[int, ...]], tmp_path: Path) -> N
 
 def test_equals_its_reference_with_lut6_popcounts(tmp_path: Path) -> None:
     kind = {"popcount": Popcount.LUT6}
-    cases = [(6, 40, 3, 17, 1, 1, 1), (6, 40, 3, 17, 1, 1, 5), (4, 10, 2, 7, 2, 3, 0), (4, 10, 2, 7, 2, 3, 1, 3)]
+    cases = [(6, 40, 3, 17, 1, 1, 1), (4, 10, 2, 7, 2, 3, 0), (4, 10, 2, 7, 2, 3, 1, 3)]
+    cases += [
+        (6, 40, 3, 17, 1, 1, 5),
+        (6, 10, 2, 10, 1, 1, 2),
+        (6, 10, 2, 10, 1, 1, 5),
+    ]  # and registers behind memories
     run(tmp_path, {f"c{n}": params_of(*case, name=f"c{n}", **kind) for n, case in enumerate(cases)})
 
 
