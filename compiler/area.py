@@ -246,7 +246,9 @@ def _engine(stage: Stage, pe: Integers, simd: Integers, turns: Integers, device:
     shared = 10 * simd * (at_once * _multiplexer_luts(turns, device) + (form.level_bits if form.decodes else 0))
     thresholds = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
     comparators = -(-thresholds // (_synapse_folds(stage, simd) * turns)) if thresholds > 1 else 0
-    return gates + shared + 10 * pe * (_count_bits(stage) * (1 + comparators) + (thresholds == 1))
+    start = 1 if device.lut_inputs == 6 else 2  # a LUT6 chooses the start value and adds, a LUT4 does one of these
+    counted = _count_bits(stage) + (thresholds == 1)
+    return gates + shared + 10 * pe * (start * counted + comparators * _count_bits(stage))
 
 
 def _multiplexer_luts(inputs: Integers | int, device: Device) -> Integers:

@@ -73,10 +73,9 @@ CONVERTED = 0.5  # of a bit that a converter holds
 def test_estimate_by_hand(simd: int, converter: int) -> None:
     network = random_network([8, 4, 2])
     folding = Folding({"dense0": LayerFold(2, 4), "dense1": LayerFold(1, simd)})
-    first = (
-        2.7 * 8 + ROW * 2 + CONTROL + 2 * (4 + 1)
-    )  # 4 bits count to 8, and one says whether the threshold is reached
-    last = 2.7 * simd + ROW + CONTROL + 3 + CONVERTED * converter
+    # 4 bits count to 8, and one says whether the threshold is reached; two LUT4s each start and add.
+    first = 2.7 * 8 + ROW * 2 + CONTROL + 2 * 2 * (4 + 1)
+    last = 2.7 * simd + ROW + CONTROL + 2 * 3 + CONVERTED * converter
     area = estimate_area(network, folding)
     assert area["dense0"].tenths == math.floor(10 * first)
     assert area["dense1"].tenths == math.floor(10 * last)
@@ -87,7 +86,7 @@ def test_comparators_keep_up_with_a_fold() -> None:
     network = random_network([8, 4, 2], hidden=(3, Encoding.UNSIGNED))
     for simd, comparators in ((1, 1), (4, 4), (8, 7)):  # 7 thresholds in 8, 2, 1 cycles
         folding = Folding({"dense0": LayerFold(2, simd), "dense1": LayerFold(1, 2)})
-        tenths = 27 * 2 * simd + 10 * (2 * ROW + CONTROL) + 10 * 2 * 4 * (1 + comparators)
+        tenths = 27 * 2 * simd + 10 * (2 * ROW + CONTROL) + 10 * 2 * 4 * (2 + comparators)
         assert estimate_area(network, folding)["dense0"].tenths == tenths
 
 
@@ -147,6 +146,23 @@ def test_a_map_becomes_a_vector_through_whole_pixels(sent: int, luts: int) -> No
     joint = Joint(bits=1, senders=14, takers=70, relay=14)
     assert joint.tenths(np.array([sent]), 7) == 10 * CONVERTED * luts  # 3 do not divide a pixel of 14
     assert Joint(bits=1, senders=14, takers=70).tenths(np.array([3]), 7) == 10 * CONVERTED * 20
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "pe", "simd", "lut4", "lut6", "blocks"),
+    [(64, 512, 4, 32, 605, 234, 4), (64, 1024, 4, 128, 1725, 630, 15), (32, 784, 2, 196, 1386, 539, 11)]
+    + [(64, 1024, 8, 64, 1845, 667, 15)],
+)
+def test_estimates_of_single_engines(
+    rows: int, columns: int, pe: int, simd: int, lut4: int, lut6: int, blocks: int
+) -> None:
+    """Measured with synth_ecp5 (LUT4s, those of carry chains and of memories included) and synth_xilinx."""
+    network = random_network([columns, rows, 4])
+    folding = Folding({"dense0": LayerFold(pe, simd, Memory.BLOCK), "dense1": LayerFold(1, pe)})
+    for device, luts in ((Device(4, 83_640, 208), lut4), (Device(6, 53_200, 280), lut6)):
+        area = layer_areas(network, folding, device)["dense0"]
+        assert area.luts == pytest.approx(luts, rel=0.05)
+        assert area.blocks == blocks
 
 
 def test_estimates_are_near_what_yosys_measured() -> None:
