@@ -22,7 +22,7 @@ from .yowasp import MOUNT, run_tool, run_yosys, write_sources
 
 __all__ = ["EngineClock", "Pins", "absorb_output_registers", "engine_clock"]
 
-_BLOCK_RAM, _REGISTER = "DP16KD", "TRELLIS_FF"
+_BLOCK_RAM, _REGISTER, _WIDE_BITS = "DP16KD", "TRELLIS_FF", 36
 _WISHED_MHZ = 250  # more than comes out, so that the router never stops early
 
 
@@ -128,9 +128,9 @@ def engine_clock(
 def absorb_output_registers(cells: MutableMapping[str, Any]) -> int:
     """Move registers right behind ECP5 block RAMs into these, in a netlist of Yosys' JSON; returns how many RAMs.
 
-    A block RAM's outputs are registered all or none, with its own clock and without enable or reset: where every used
-    output goes to one such register and nowhere else, and the RAM's output enable is tied to 1. Pins have buffers of
-    their own in such a netlist, so that no port of the design reads a RAM.
+    The outputs of one of a block RAM's ports are registered all or none, with its clock and without enable or reset:
+    where every used output goes to one such register and nowhere else, and the port's output enable is tied to 1. Pins
+    have buffers of their own in such a netlist, so that no port of the design reads a RAM.
     """
     readers: dict[object, list[tuple[str, str]]] = defaultdict(list)
     for name, cell in cells.items():
@@ -152,14 +152,20 @@ def absorb_output_registers(cells: MutableMapping[str, Any]) -> int:
 
     absorbed = 0
     for cell in [cell for cell in cells.values() if cell["type"] == _BLOCK_RAM]:
-        wires = cell["connections"]
-        used = [port for port, bits in wires.items() if port.startswith("DO") and bits and readers.get(bits[0])]
-        registers = [register_behind(wires[port][0], wires["CLKB"]) for port in used]
-        free = cell["parameters"]["REGMODE_B"] == "NOREG" and wires["OCEB"] == ["1"]
-        if not used or None in registers or not free:
-            continue
-        for port, register in zip(used, registers, strict=True):
-            wires[port] = cells.pop(str(register))["connections"]["Q"]
-        cell["parameters"] |= {"REGMODE_A": "OUTREG", "REGMODE_B": "OUTREG"}
-        absorbed += 1
+        wires, modes = cell["connections"], cell["parameters"]
+        outputs = [port for port, bits in wires.items() if port.startswith("DO") and bits and readers.get(bits[0])]
+        # In a word of 36 bits the outputs of both ports are the second port's.
+        wide = int(modes["DATA_WIDTH_B"], 2) == _WIDE_BITS
+        moved = False
+        for side in ("B",) if wide else ("A", "B"):
+            used = [port for port in outputs if wide or port.startswith(f"DO{side}")]
+            registers = [register_behind(wires[port][0], wires[f"CLK{side}"]) for port in used]
+            free = modes[f"REGMODE_{side}"] == "NOREG" and wires[f"OCE{side}"] == ["1"]
+            if not used or None in registers or not free:
+                continue
+            for port, register in zip(used, registers, strict=True):
+                wires[port] = cells.pop(str(register))["connections"]["Q"]
+            modes |= {f"REGMODE_{name}": "OUTREG" for name in (("A", "B") if wide else (side,))}
+            moved = True
+        absorbed += moved
     return absorbed

@@ -28,15 +28,23 @@ def cell(kind: str, inputs: dict[str, list[object]], outputs: dict[str, list[obj
     }
 
 
-def netlist(**register: Any) -> dict[str, Any]:
+def netlist(width: int = 36, **register: Any) -> dict[str, Any]:
     """A block RAM with two outputs (10, 11), a register behind each (to 20, 21), a LUT behind these."""
     plain = {"DI": [10], "CLK": [1]} | register.get("inputs", {})
+    inputs: dict[str, list[object]] = {"CLKA": [1], "OCEA": ["1"], "CLKB": [1], "OCEB": ["1"]}
+    modes = {"REGMODE_A": "NOREG", "REGMODE_B": "NOREG", "DATA_WIDTH_B": f"{width:032b}"}
     return {
-        "ram": cell("DP16KD", {"CLKB": [1], "OCEB": ["1"]}, {"DOA0": [10], "DOB3": [11]}, REGMODE_B="NOREG"),
+        "ram": cell("DP16KD", inputs, {"DOA0": [10], "DOB3": [11]}, **modes),
         "first": cell("TRELLIS_FF", plain, {"Q": [20]}, CEMUX=register.get("cemux", "1 ")),
         "second": cell("TRELLIS_FF", {"M": [11], "CLK": [1], "LSR": ["0"]}, {"Q": [21]}, CEMUX="1 "),
         "lut": cell("LUT4", {"A": [20], "B": [register.get("other", 21)]}, {"Z": [30]}),
     }
+
+
+def modes_of(cells: dict[str, Any]) -> tuple[str, str]:
+    """Of the block RAM's two ports."""
+    parameters = cells["ram"]["parameters"]
+    return parameters["REGMODE_A"], parameters["REGMODE_B"]
 
 
 def test_registers_behind_a_block_ram_move_in() -> None:
@@ -45,8 +53,17 @@ def test_registers_behind_a_block_ram_move_in() -> None:
     assert set(cells) == {"ram", "lut"}
     assert cells["ram"]["connections"]["DOA0"] == [20]
     assert cells["ram"]["connections"]["DOB3"] == [21]
-    assert cells["ram"]["parameters"] == {"REGMODE_A": "OUTREG", "REGMODE_B": "OUTREG"}
+    assert modes_of(cells) == ("OUTREG", "OUTREG")
     assert absorb_output_registers(cells) == 0
+
+
+def test_ports_of_a_narrow_block_ram_are_registered_one_by_one() -> None:
+    cells = netlist(18, cemux="CE")
+    assert absorb_output_registers(cells) == 1
+    assert set(cells) == {"ram", "first", "lut"}
+    assert cells["ram"]["connections"]["DOA0"] == [10]
+    assert modes_of(cells) == ("NOREG", "OUTREG")
+    assert absorb_output_registers(netlist(18)) == 1
 
 
 def test_one_register_is_all_that_a_block_ram_has() -> None:
@@ -77,7 +94,7 @@ def test_other_registers_stay(change: dict[str, Any]) -> None:
     before = set(cells)
     assert absorb_output_registers(cells) == 0
     assert set(cells) == before
-    assert cells["ram"]["parameters"] == {"REGMODE_B": "NOREG"}
+    assert modes_of(cells) == ("NOREG", "NOREG")
 
 
 def test_what_goes_in_comes_out_at_the_pin() -> None:
