@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from .folding import Folding
 from .ir import IntegerNetwork
 from .parts import StageKind
-from .plan import plan_parts
+from .plan import Plan, plan_parts
 
 __all__ = [
     "FoldRow",
     "StageBound",
     "StageKind",
+    "bounds_of",
     "fold_table",
     "initiation_interval",
     "stage_bounds",
@@ -56,13 +57,14 @@ class FoldRow:
 
 
 def stage_bounds(network: IntegerNetwork, folding: Folding) -> tuple[StageBound, ...]:
-    """Every stage's bound in topological order; UsageError if the folding does not suit the network.
+    """Every stage's bound in topological order; UsageError if the folding does not suit the network."""
+    return bounds_of(plan_parts(network, folding))
 
-    Forks and FIFOs are left out: they pass on what comes.
-    """
-    parts = plan_parts(network, folding).parts
+
+def bounds_of(plan: Plan) -> tuple[StageBound, ...]:
+    """Every stage's bound in topological order. Forks and FIFOs are left out: they pass on what comes."""
     passing = (StageKind.FORK, StageKind.FIFO)
-    return tuple(StageBound(part.name, part.kind, part.cycles) for part in parts if part.kind not in passing)
+    return tuple(StageBound(part.name, part.kind, part.cycles) for part in plan.parts if part.kind not in passing)
 
 
 def initiation_interval(network: IntegerNetwork, folding: Folding) -> int:

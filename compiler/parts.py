@@ -292,18 +292,27 @@ class FifoPart:
 
 @dataclass(frozen=True, slots=True)
 class RecurrentPart:
-    """A recurrent layer: its engine, and the way of the state back; `interleave` sequences in turn."""
+    """A recurrent layer: its engine, and the way of the state back; `interleave` sequences in turn.
+
+    popcount_stages: registers inside the engine's popcount, which lengthen the way.
+    """
 
     name: str
     node: Recurrent
     fold: LayerFold
     interleave: int
+    popcount_stages: int = 1
     kind = StageKind.RECURRENT
 
     @property
     def cycles(self) -> int:
         """Cycles a step, rounded up where several take turns."""
-        return -(-steps_cycles(self.node, self.fold, self.interleave) // self.interleave)
+        return -(-steps_cycles(self.node, self.fold, self.interleave, self.popcount_stages) // self.interleave)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a step's last beat in to its last one out, where nothing has to be waited for."""
+        return steps_cycles(self.node, self.fold, 1, self.popcount_stages)
 
 
 @dataclass(frozen=True, slots=True)

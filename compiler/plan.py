@@ -88,14 +88,16 @@ class Plan:
         return taps[part]
 
 
-def plan_parts(network: IntegerNetwork, folding: Folding) -> Plan:
+def plan_parts(network: IntegerNetwork, folding: Folding, popcount_stages: int = 1) -> Plan:
     """The parts and what each of them reads.
+
+    popcount_stages: registers inside each engine's popcount; the bound of a recurrent layer follows from its latency.
 
     HardwareError for nodes that no hardware is built for, UsageError if the folding does not suit the network.
     """
     check_buildable(network)
     check_folding(network, folding)
-    planner = Planner(network, folding)
+    planner = Planner(network, folding, popcount_stages)
     for node in network.nodes:
         RULES[type(node)].place(planner, node)
     return planner.plan()
@@ -115,11 +117,12 @@ def check_buildable(network: IntegerNetwork) -> None:
 class Planner:
     """A plan in the making: what rules build with.
 
-    `network`, `folding`, `readers` (of each node) and `stages` (of each dot product) are there to be read.
+    `network`, `folding`, `popcount_stages`, `readers` (of each node) and `stages` (of each dot product) are there to be
+    read.
     """
 
-    def __init__(self, network: IntegerNetwork, folding: Folding) -> None:
-        self.network, self.folding = network, folding
+    def __init__(self, network: IntegerNetwork, folding: Folding, popcount_stages: int) -> None:
+        self.network, self.folding, self.popcount_stages = network, folding, popcount_stages
         self.readers = network.readers()
         self.stages = {stage.dot.name: stage for stage in network.stages()}
         self._parts: list[Part] = []
@@ -346,7 +349,7 @@ def _place_recurrent(planner: Planner, node: Node) -> None:
     assert isinstance(node, Recurrent)
     fold = planner.folding.layers[node.name]
     source = planner.take(node.inputs[0], node.name, fold.simd, frame=True)
-    part = RecurrentPart(node.name, node, fold, planner.folding.interleave)
+    part = RecurrentPart(node.name, node, fold, planner.folding.interleave, planner.popcount_stages)
     shape = StreamShape(1, node.hidden, max(1, fold.pe // node.gates), node.type.bits)
     planner.yields(node, planner.place(part, [source], shape), tap=node.name)
 

@@ -82,7 +82,7 @@ class Accelerator(wiring.Component):
         results: Results = Results.SCORES,
         popcount_stages: int = 1,
     ) -> None:
-        self.plan = plan_parts(network, folding)
+        self.plan = plan_parts(network, folding, popcount_stages)
         self.interval = max(part.cycles for part in self.plan.parts)
         self._with_scores = results is Results.SCORES
         design = Design(network, folding, self._with_scores, popcount_stages, {})

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..boards.loader import Board
-from ..compiler.cycles import stage_bounds
+from ..compiler.cycles import bounds_of
 from ..compiler.folding import Folding, Popcount, save_folding
 from ..compiler.ir import CodeType, Conv2d, IntegerNetwork, Node, Recurrent, Stage
 from ..compiler.network_file import network_hash, save_network
@@ -136,7 +136,7 @@ def _manifest(
     popcount_stages: int,
     files: dict[str, str],
 ) -> Manifest:
-    stages = stage_bounds(network, folding)
+    stages = bounds_of(accelerator.plan)
     source = accelerator.input_part
     return Manifest(
         format=FORMAT,

@@ -167,8 +167,8 @@ class _Schedule:
                 # Every step's state comes when the step is over, a fold after the other before.
                 count = beats(part.node.hidden, max(1, part.fold.pe // part.node.gates))
                 size = part.fold.synapse_folds(int(part.node.weights.codes.shape[1]))
-                ends = source.times[:, -1:] + part.cycles - (count - 1 - np.arange(count)) * size
-                return _Flow(_one_a_cycle(ends))
+                ends = source.times[:, -1:] + part.latency - (count - 1 - np.arange(count)) * size
+                return _Flow(_one_a_cycle(ends), source.lag)
         return None
 
     def _fits(self, queue: _Queue, taken: Times) -> None:

@@ -54,7 +54,7 @@ def generate(
 
 def print_generated(generated: "Generated") -> None:
     """The folding table, its warnings, and what the design promises."""
-    from ..compiler.cycles import fold_table, initiation_interval, waste_warnings
+    from ..compiler.cycles import fold_table, waste_warnings
 
     table = fold_table(generated.network, generated.folding)
     print_table(
@@ -77,7 +77,7 @@ def print_generated(generated: "Generated") -> None:
     )
     for warning in waste_warnings(table):
         log(f"warning: {warning}")
-    cycles = initiation_interval(generated.network, generated.folding)
+    cycles = generated.design.manifest.initiation_interval
     hertz = generated.board.clock.hz
     print_lines(
         f"{generated.design.path}: one image every {cycles:,} cycles, "
