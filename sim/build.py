@@ -18,6 +18,8 @@ from .verilator import VerilatorInfo
 __all__ = ["Optimization", "build_model", "first_error", "public_ports"]
 
 _PREFIX = "Vtop"
+# Makefile variables on which Verilator's run time depends: all but the lists of this design's files.
+_RUNTIME_SETTING = re.compile(r"(VM_(?!CLASSES_|SUPPORT_|USER_(CLASSES|DIR|LDLIBS))\w+|VERILATOR_ROOT) *\+?=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +117,11 @@ def _shared_objects(verilator: VerilatorInfo, folder: Path, runtime: str) -> Pat
     if sys.prefix == sys.base_prefix or not os.access(sys.prefix, os.W_OK):
         return None
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=False).stdout
+    makefiles = "\n".join((folder / name).read_text() for name in (f"{_PREFIX}.mk", f"{_PREFIX}_classes.mk"))
     settings = [
-        line
-        for name in (f"{_PREFIX}.mk", f"{_PREFIX}_classes.mk")
-        for line in (folder / name).read_text().splitlines()
-        if re.match(r"(VM_\w+|VERILATOR_ROOT) *=", line)
+        " ".join(line.split())
+        for line in makefiles.replace("\\\n", " ").splitlines()  # a list of objects goes over several lines
+        if _RUNTIME_SETTING.match(line)
     ]
     key = hashlib.sha256("\n".join([verilator.version, str(verilator.path), compiler, runtime, *settings]).encode())
     return Path(sys.prefix) / "var" / "xnorflow" / f"verilated-{key.hexdigest()[:16]}"
