@@ -12,6 +12,7 @@ from .ir import IntegerNetwork, Recurrent
 from .planes import DotForm
 
 __all__ = [
+    "MOST_SLOTS",
     "SHALLOW_WORDS",
     "Folding",
     "LayerFold",
@@ -23,6 +24,9 @@ __all__ = [
     "save_folding",
 ]
 
+
+MOST_SLOTS = 1024
+"""The most sequences that may take turns: each keeps its states in LUTs."""
 
 SHALLOW_WORDS = 64
 """Of a memory of single thresholds: up to there it lies in LUTs even where weights lie in block RAM. Its words are wide
@@ -141,6 +145,8 @@ class Folding:
             raise UsageError(f"score_lanes must be a positive whole number, not {self.score_lanes}")
         if self.interleave < 1:
             raise UsageError(f"interleave must be a positive whole number, not {self.interleave}")
+        if self.interleave > MOST_SLOTS:
+            raise UsageError(f"interleave {self.interleave} is too large; use at most {MOST_SLOTS}")
 
     @property
     def rewritable(self) -> bool:
@@ -191,6 +197,8 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
         problem = folding.layers[stage.dot.name].planes_problem(DotForm.of(stage.dot.weights, stage.input_type))
         if problem is not None:
             raise UsageError(f"layer {stage.dot.name!r}: {problem}")
+    if folding.interleave > 1 and not any(isinstance(node, Recurrent) for node in network.nodes):
+        raise UsageError(f"interleave {folding.interleave}: no layer is recurrent; leave it out")
     for node in network.nodes:
         if not isinstance(node, Recurrent):
             continue

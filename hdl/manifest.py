@@ -29,6 +29,14 @@ FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
 VERSION = 7
 
 
+def _positive(entry: object, *names: str) -> None:
+    """UsageError unless these fields are 1 or more."""
+    for name in names:
+        value = getattr(entry, name)
+        if value < 1:
+            raise UsageError(f"{name} must be a positive whole number, not {value}; generate the design anew")
+
+
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
     """What the design was made of: the network (the hash its file carries), board and clock, and with which tools."""
@@ -38,6 +46,9 @@ class SourceEntry:
     clock_hz: int
     tools: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        _positive(self, "clock_hz")
+
 
 @dataclass(frozen=True, slots=True)
 class PortEntry:
@@ -46,6 +57,9 @@ class PortEntry:
     name: str
     direction: Literal["input", "output"]
     width: int
+
+    def __post_init__(self) -> None:
+        _positive(self, "width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,15 @@ class TapEntry:
     lanes: int
     beats: int
     bits: int
+
+    def __post_init__(self) -> None:
+        _positive(self, "elements", "vectors", "lanes", "beats", "bits")
+        each, rest = divmod(self.elements, self.vectors)
+        if rest or self.beats != self.vectors * -(-each // self.lanes):
+            raise UsageError(
+                f"beats {self.beats} do not carry {self.elements} elements in {self.vectors} vectors, "
+                f"{self.lanes} a beat; generate the design anew"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +139,9 @@ class EngineEntry:
     latency: int
     line_buffer: int
 
+    def __post_init__(self) -> None:
+        _positive(self, "rows", "columns", "activation_bits", "pe", "simd", "nf", "sf", "planes_in_time", "cycles")
+
 
 @dataclass(frozen=True, slots=True)
 class StageEntry:
@@ -138,6 +164,9 @@ class RegionEntry:
     base: int
     depth: int
     width: int
+
+    def __post_init__(self) -> None:
+        _positive(self, "depth", "width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +203,7 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.version != VERSION:
             raise UsageError(f"design format {self.version}, but this program reads format {VERSION}: generate it anew")
+        _positive(self, "frame_elements", "frame_beats", "input_lanes", "input_bits", "initiation_interval")
 
 
 def load_manifest(path: Path) -> Manifest:

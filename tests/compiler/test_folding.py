@@ -67,6 +67,16 @@ def test_padding_rows_are_allowed_up_to_half() -> None:
         ("layers: {dense0: {pe: 1, smid: 2}}", r"unknown key 'smid'; did you mean 'simd'\?"),
         ("layers: {dense0: {pe: 1, simd: 2, memory: blok}}", r"must be one of auto, block, lut, not 'blok'"),
         ("layers: {}\nscore_lanes: 0", r"score_lanes must be a positive whole number, not 0"),
+        ("layers: {}\ninterleave: 0", r"interleave must be a positive whole number, not 0"),
+        ("layers: {}\ninterleave: 1000000000", r"interleave 1000000000 is too large; use at most 1024"),
+        (
+            "layers: {dense0: {pe: 1, simd: 1}, dense1: {pe: 1, simd: 1}}\ninterleave: 2",
+            r"interleave 2: no layer is recurrent; leave it out",
+        ),
+        (
+            "layers: {dense0: {pe: 1, simd: 1, weights: axis}}",
+            r"one of rom, axi, stream, not 'axis'; did you mean 'axi'",
+        ),
         ("layer: {}", r"unknown key 'layer'; did you mean 'layers'\?"),
         ("layers: {dense0: {pe: 16, simd: 1}, dense1: {pe: 1, simd: 1}}", r"pe 16 is too large for 8; use at most 8"),
         ("layers: {dense0: {pe: 1, simd: 24}, dense1: {pe: 1, simd: 1}}", r"simd 24 is too large for 12"),

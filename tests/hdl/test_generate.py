@@ -141,6 +141,9 @@ def test_a_failed_write_leaves_the_earlier_design(tmp_path: Path) -> None:
         ),
         (lambda text: text.replace("xnorflow-design", "other"), "format must be one of xnorflow-design"),
         (lambda text: json.dumps({**json.loads(text), "engines": 3}), "engines must be a list"),
+        (lambda text: text.replace('"lanes": 4', '"lanes": -1'), r"taps\[0\]: lanes must be a positive .*, not -1"),
+        (lambda text: text.replace('"beats": 2', '"beats": 3'), r"taps\[0\]: beats 3 do not carry 8 elements"),
+        (lambda text: json.dumps({**json.loads(text), "input_bits": 0}), "input_bits must be a positive"),
     ],
 )
 def test_foreign_manifests_are_refused(change: Callable[[str], str], message: str, tmp_path: Path) -> None:
