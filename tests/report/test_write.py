@@ -111,6 +111,22 @@ def test_the_report_shows_what_the_hardware_said(design: Path, network: IntegerN
     assert all(uri.startswith("data:") for uri in page.fetched)  # self-contained
 
 
+def test_vectors_are_no_pictures_and_of_many_classes_the_best_are_listed(tmp_path: Path) -> None:
+    network = random_network([16, 12, 40], seed=3)
+    board = load_board("icebreaker")
+    write_design(network, default_folding(network, board), tmp_path / "design", board=board)
+    vectors = np.random.default_rng(0).integers(0, 2, (IMAGES, 16), dtype=np.uint8)
+    trace = golden.run(network, vectors)
+    samples = Samples(vectors, trace.classes, network.class_names)
+    simulated(tmp_path / "design", network, samples)
+    text = write_report(tmp_path / "design", samples=samples).path.read_text()
+    cards = text.split("<figure")[1:]
+    assert cards
+    assert "<img" not in text
+    assert all(card.split("</figure>")[0].count("<tr") == 10 for card in cards)
+    assert all('class="winner"' in card for card in cards)
+
+
 def test_mismatches_are_not_dressed_up(design: Path, network: IntegerNetwork, samples: Samples) -> None:
     simulated(design, network, samples, mismatches=7, first_mismatch={"layer": "act0"})
     page = Page(write_report(design, samples=samples).path.read_text())

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Sample", "Score", "pick_samples", "sample_cards"]
 
 SHOWN = 12
+_BEST = 10
+"""Of more than `SHOWN` classes a card lists so many, those with the highest scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with the scores that the hardware gave it."""
+    """One image with the scores that the hardware gave it. uri: None where samples are no images but vectors."""
 
     index: int
-    uri: str
+    uri: str | None
     label: str
     hardware: str
     module: str | None
@@ -67,28 +69,32 @@ def sample_cards(
     else:
         scores = hardware_scores[list(chosen)].astype(np.int64)
     module = _module_scores(run_dir, images) if run_dir is not None else None
+    names = [name if name.strip() else repr(name) for name in network.class_names]  # a blank is a class of text
     cards = []
     for k, index in enumerate(chosen):
         low, high = scores[k].min(), scores[k].max()
         winner = int(hardware_classes[index])
+        listed = list(range(len(network.class_names)))
+        if len(listed) > SHOWN:
+            listed = sorted(np.argsort(-scores[k], kind="stable")[:_BEST].tolist())
         rows = tuple(
             Score(
-                name=name,
+                name=names[c],
                 hardware=f"{int(scores[k, c]):,}",
                 module=None if module is None else f"{module[k, c]:.4f}",
                 share=round(100 * float(scores[k, c] - low) / max(float(high - low), 1.0), 1),
                 winner=c == winner,
             )
-            for c, name in enumerate(network.class_names)
+            for c in listed
         )
         label = int(samples.labels[index])
         cards.append(
             Sample(
                 index=index,
-                uri=image_uri(images[k]),
-                label=network.class_names[label],
-                hardware=network.class_names[winner],
-                module=None if module is None else network.class_names[int(module[k].argmax())],
+                uri=image_uri(images[k]) if images[k].ndim > 1 else None,
+                label=names[label],
+                hardware=names[winner],
+                module=None if module is None else names[int(module[k].argmax())],
                 wrong=winner != label,
                 scores=rows,
             )

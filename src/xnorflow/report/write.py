@@ -91,6 +91,7 @@ def write_report(
         "bound": f"{design.manifest.initiation_interval:,}",
         "input_port": words.input_port(design.manifest),
         "output_port": words.output_port(design.manifest),
+        "branches": any(len(node.inputs) > 1 for node in network.nodes),
         "engines": engine_cards(design.manifest, table),
         "proof": words.proof(result),
         "streams": words.streams(design.manifest, result),
