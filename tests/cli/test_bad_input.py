@@ -54,6 +54,8 @@ CASES = [
     ("train mnist-sfc --data-dir empty", DATA, "train-images"),
     ("bench step --threads 0", USAGE, "threads"),
     ("bench cpu nowhere --threads -1", USAGE, "threads"),
+    ("generate good.safetensors --pipeline 1000000", USAGE, "--pipeline"),
+    ("simulate empty --stalls -1", USAGE, "--stalls"),
     ("generate good.safetensors --out thesis", USAGE, "thesis exists and is no design folder"),
     ("generate good.safetensors --out good.safetensors", USAGE, "is no design folder"),
     ("generate good.safetensors --out .", USAGE, "is no design folder"),

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 
@@ -46,6 +47,8 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 def _complain(error: BaseException) -> int:
     """Say what went wrong in one line and give the exit code."""
+    # Amaranth warns of every component that was made and not elaborated: here it is because of the error.
+    warnings.filterwarnings("ignore", message=r".* created but never used", category=Warning)
     if isinstance(error, BrokenPipeError):  # the reader of our output has left, as `head` does: nothing to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DataError.exit_code

@@ -37,7 +37,7 @@ def generate(
         str | None, typer.Option(help="How bits are counted, adders or lut6. (default: as folding or board say)")
     ] = None,
     pipeline: Annotated[
-        int, typer.Option(help="Registers from weights to counts: more for a faster clock.", min=1, metavar="N")
+        int, typer.Option(help="Registers from weights to counts: more for a faster clock.", min=1, max=64, metavar="N")
     ] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Design folder. (default: design beside FILE)", metavar="DIR")
@@ -120,7 +120,9 @@ def simulate(
         Path | None, typer.Option(help="Send these samples: an .npy array, or a PNG image.", metavar="FILE")
     ] = None,
     images: Annotated[str, typer.Option(help="Take the first N test images.", metavar="N|all")] = "all",
-    stalls: Annotated[int | None, typer.Option(help="Seed of random pauses at both ports.", metavar="SEED")] = None,
+    stalls: Annotated[
+        int | None, typer.Option(help="Seed of random pauses at both ports.", min=0, metavar="SEED")
+    ] = None,
     waves: Annotated[bool, typer.Option("--waves", help="Keep a waveform of the whole run.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Check every layer's stream too.")] = False,
     data_dir: DataDir = None,
@@ -188,7 +190,7 @@ def report(
 
 
 def _cycles(count: float | None) -> str:
-    return "unknown" if count is None else f"{count:,.10g}"
+    return "unknown" if count is None else f"{count:,.2f}".removesuffix(".00")
 
 
 def _count(text: str) -> int | None:
