@@ -14,7 +14,7 @@ from cocotb.triggers import RisingEdge
 from uart_line import SerialLine
 
 from xnorflow.link.faults import FAULTS, damaged
-from xnorflow.link.packets import Decoder, Identity, Kind, Packet, encode
+from xnorflow.link.packets import END, ESC, Decoder, Identity, Kind, Packet, encode
 from xnorflow.link.session import Session
 from xnorflow.sim.streams import bench_parameters, start
 
@@ -115,3 +115,15 @@ async def frames_that_find_no_buffer_are_dropped_whole(dut: Any) -> None:
     assert numbers == sorted(set(numbers))
     assert identity.buffers < len(answers) < len(sent)
     assert [answer.payload for answer in answers] == [results[number % len(frames)] for number in numbers]
+
+
+@cocotb.test()
+async def a_packet_that_ends_in_an_escape_is_dropped(dut: Any) -> None:
+    frames, results, identity = vectors()
+    line = SerialLine(dut, bench_parameters()["cycles"])
+    await start(dut)
+    wrong = encode(Packet(Kind.FRAME, 1, frames[0]))[:-1] + bytes((ESC, END))
+    await line.send(wrong + encode(Packet(Kind.FRAME, 2, frames[1])))
+    await line.wait(answer_bits(frames[0], identity))
+    answers = list(Decoder(identity.result_bytes).feed(bytes(line.received)))
+    assert answers == [Packet(Kind.RESULT, 2, results[1])]
