@@ -1,17 +1,15 @@
 """Whole convolutional accelerators equal the golden model, at the bound of the cycle model and under stalls."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from accelerator_farm import accelerator_case, run_farm
 from amaranth.back import verilog
-from farm import Farm
 from random_conv_networks import Conv, random_codes, random_conv_network
 
 from xnorflow.compiler import golden
-from xnorflow.compiler.cycles import initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold
 from xnorflow.compiler.ir import (
     Concat,
@@ -27,9 +25,6 @@ from xnorflow.compiler.ranges import acc_type
 from xnorflow.compiler.verify import verify
 from xnorflow.errors import HardwareError
 from xnorflow.hdl.accelerator import Accelerator
-from xnorflow.hdl.axi import OutputAdapter
-from xnorflow.hdl.stream import pack_frame
-from xnorflow.sim.component import run_bench
 
 FRAMES = 18
 WARM_UP = 7  # frames that fill the pipeline and let the line buffers find their level
@@ -103,36 +98,11 @@ def case_of(network: IntegerNetwork, folds: Folding) -> dict[str, object]:
     codes = random_codes(network, FRAMES, seed=6)
     trace = golden.run(network, codes)
     assert len(set(trace.scores.ravel().tolist())) > 3
-    accelerator = Accelerator(network, folds)
-    output = OutputAdapter(len(network.class_names), accelerator.score_params.score_bits)
-    lanes, bits = accelerator.input_part.lanes, accelerator.input_part.bits
-    answers = zip(trace.classes.tolist(), trace.scores.tolist(), strict=True)
-    return {
-        "sources": {"s_axis": [pack_frame(frame.ravel().tolist(), lanes, bits) for frame in codes]},
-        "sinks": {"m_axis": [output.reference(winner, scores) for winner, scores in answers]},
-        "frame_beats": 1,
-        "bound": initiation_interval(network, folds),
-        "warm_up": WARM_UP,
-    }
-
-
-def prefixed(prefix: str, network: IntegerNetwork, folds: Folding) -> Accelerator:
-    """The accelerator with `prefix_` before every name: the memory files of a farm lie in one folder."""
-    nodes = tuple(
-        replace(node, name=f"{prefix}_{node.name}", inputs=tuple(f"{prefix}_{name}" for name in node.inputs))
-        for node in network.nodes
-    )
-    layers = {f"{prefix}_{name}": fold for name, fold in folds.layers.items()}
-    return Accelerator(IntegerNetwork(nodes, network.class_names), Folding(layers, folds.score_lanes))
+    return accelerator_case(network, folds, codes, trace, warm_up=WARM_UP)
 
 
 def test_equals_the_golden_model(tmp_path: Path) -> None:
-    cases = tmp_path / "cases.json"
-    cases.write_text(json.dumps({name: case_of(*design) for name, design in DESIGNS.items()}))
-    parts = {name: prefixed(name, *design) for name, design in DESIGNS.items()}
-    memories = {file: text for part in parts.values() for file, text in part.memories.items()}
-    parameters = {"cases": str(cases)}
-    run_bench(Farm(parts), "bench_streams", build_dir=tmp_path, name="farm", parameters=parameters, memories=memories)
+    run_farm(DESIGNS, {name: case_of(*design) for name, design in DESIGNS.items()}, tmp_path)
 
 
 def test_verilog_names_parts() -> None:

@@ -1,30 +1,24 @@
 """Accelerators of graphs: residual blocks, concatenations, broadcasts. Bit for bit, at the bound, under stalls; and the
 depth of every FIFO that keeps two branches together."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from farm import Farm
+from accelerator_farm import accelerator_case, run_farm
 from random_conv_networks import random_codes
 from random_graphs import GraphBuilder, random_graph
 
 from xnorflow.compiler import golden
-from xnorflow.compiler.cycles import initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
 from xnorflow.compiler.parts import FifoPart
 from xnorflow.errors import HardwareError
 from xnorflow.hdl import accelerator as accelerator_module
 from xnorflow.hdl.accelerator import Accelerator
-from xnorflow.hdl.axi import OutputAdapter
 from xnorflow.hdl.line_depths import line_depths
-from xnorflow.hdl.stream import pack_frame
 from xnorflow.hdl.timing_model import accelerator_circuit
-from xnorflow.sim.component import run_bench
 
 FRAMES = 20
 WARM_UP = 9  # frames that fill the pipeline, line buffers and FIFOs
@@ -93,36 +87,11 @@ def case_of(network: IntegerNetwork, folds: Folding) -> dict[str, object]:
     codes = random_codes(network, FRAMES, seed=6)
     trace = golden.run(network, codes)
     assert len({tuple(row) for row in trace.scores.tolist()}) > FRAMES // 2
-    accelerator = Accelerator(network, folds)
-    output = OutputAdapter(len(network.class_names), accelerator.score_params.score_bits)
-    lanes, bits = accelerator.input_part.lanes, accelerator.input_part.bits
-    answers = zip(trace.classes.tolist(), trace.scores.tolist(), strict=True)
-    return {
-        "sources": {"s_axis": [pack_frame(frame.ravel().tolist(), lanes, bits) for frame in codes]},
-        "sinks": {"m_axis": [output.reference(winner, scores) for winner, scores in answers]},
-        "frame_beats": 1,
-        "bound": initiation_interval(network, folds),
-        "warm_up": WARM_UP,
-    }
-
-
-def prefixed(prefix: str, network: IntegerNetwork, folds: Folding) -> Accelerator:
-    """The accelerator with `prefix_` before every name: the memory files of a farm lie in one folder."""
-    nodes = tuple(
-        replace(node, name=f"{prefix}_{node.name}", inputs=tuple(f"{prefix}_{name}" for name in node.inputs))
-        for node in network.nodes
-    )
-    layers = {f"{prefix}_{name}": fold for name, fold in folds.layers.items()}
-    return Accelerator(IntegerNetwork(nodes, network.class_names), Folding(layers, folds.score_lanes))
+    return accelerator_case(network, folds, codes, trace, warm_up=WARM_UP)
 
 
 def test_equals_the_golden_model(tmp_path: Path) -> None:
-    cases = tmp_path / "cases.json"
-    cases.write_text(json.dumps({name: case_of(*design) for name, design in DESIGNS.items()}))
-    parts = {name: prefixed(name, *design) for name, design in DESIGNS.items()}
-    memories = {file: text for part in parts.values() for file, text in part.memories.items()}
-    parameters = {"cases": str(cases)}
-    run_bench(Farm(parts), "bench_streams", build_dir=tmp_path, name="farm", parameters=parameters, memories=memories)
+    run_farm(DESIGNS, {name: case_of(*design) for name, design in DESIGNS.items()}, tmp_path)
 
 
 def distances(accelerator: Accelerator, frames: int = 30) -> list[int]:

@@ -1,25 +1,18 @@
 """From PyTorch to Verilog: pools, groups and paddings. The golden model equals the module, the accelerator the golden
 model, at the bound of the cycle model and under stalls."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from farm import Farm
+from accelerator_farm import accelerator_case, run_farm
 from torch import nn
 
 from xnorflow.compiler import compare_with_module, compile_module, golden
-from xnorflow.compiler.cycles import initiation_interval
 from xnorflow.compiler.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Conv2d, IntegerNetwork, MaxPool, SumPool, Threshold
 from xnorflow.compiler.types import AccType
-from xnorflow.hdl.accelerator import Accelerator
-from xnorflow.hdl.axi import OutputAdapter
-from xnorflow.hdl.stream import pack_frame
-from xnorflow.sim.component import run_bench
 from xnorflow.train.layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -136,27 +129,7 @@ def case_of(network: IntegerNetwork, folding: Folding, raw: np.ndarray) -> dict[
     codes = network.input_codes(raw)
     trace = golden.run(network, codes)
     assert len({tuple(scores) for scores in trace.scores.tolist()}) > FRAMES // 2
-    accelerator = Accelerator(network, folding)
-    output = OutputAdapter(len(network.class_names), accelerator.score_params.score_bits)
-    lanes, bits = accelerator.input_part.lanes, accelerator.input_part.bits
-    answers = zip(trace.classes.tolist(), trace.scores.tolist(), strict=True)
-    return {
-        "sources": {"s_axis": [pack_frame(frame.ravel().tolist(), lanes, bits) for frame in codes]},
-        "sinks": {"m_axis": [output.reference(winner, scores) for winner, scores in answers]},
-        "frame_beats": 1,
-        "bound": initiation_interval(network, folding),
-        "warm_up": WARM_UP,
-    }
-
-
-def prefixed(prefix: str, network: IntegerNetwork, folding: Folding) -> Accelerator:
-    """The accelerator with `prefix_` before every name: the memory files of a farm lie in one folder."""
-    nodes = tuple(
-        replace(node, name=f"{prefix}_{node.name}", inputs=tuple(f"{prefix}_{name}" for name in node.inputs))
-        for node in network.nodes
-    )
-    layers = {f"{prefix}_{name}": fold for name, fold in folding.layers.items()}
-    return Accelerator(IntegerNetwork(nodes, network.class_names), Folding(layers, folding.score_lanes))
+    return accelerator_case(network, folding, codes, trace, warm_up=WARM_UP)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -181,11 +154,5 @@ def test_the_kinds_of_nodes_are_all_there() -> None:
 @pytest.mark.parametrize("names", [list(MODULES)[::2], list(MODULES)[1::2]], ids=["even", "odd"])
 def test_the_accelerator_equals_the_network(names: list[str], tmp_path: Path) -> None:
     designs = {name: built(name) for name in names}
-    cases = tmp_path / "cases.json"
-    cases.write_text(
-        json.dumps({name: case_of(network, folding, raw) for name, (_, raw, network, folding) in designs.items()})
-    )
-    parts = {name: prefixed(name, network, folding) for name, (_, _, network, folding) in designs.items()}
-    memories = {file: text for part in parts.values() for file, text in part.memories.items()}
-    parameters = {"cases": str(cases)}
-    run_bench(Farm(parts), "bench_streams", build_dir=tmp_path, name="farm", parameters=parameters, memories=memories)
+    cases = {name: case_of(network, folding, raw) for name, (_, raw, network, folding) in designs.items()}
+    run_farm({name: (network, folding) for name, (_, _, network, folding) in designs.items()}, cases, tmp_path)

@@ -1,14 +1,13 @@
 """Whole networks with wide activations, requantized: inside engines and behind sums, bit for bit, under stalls."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from farm import Farm
+from accelerator_farm import run_farm
 from random_graphs import GraphBuilder, residual_network
 from random_networks import random_network
-from test_graph_accelerator import balanced_folding, case_of, prefixed
+from test_graph_accelerator import balanced_folding, case_of
 from uniform_thresholds import with_uniform_thresholds
 
 from xnorflow.compiler.folding import Folding
@@ -18,7 +17,6 @@ from xnorflow.compiler.plan import plan_parts
 from xnorflow.compiler.requantize import requantized
 from xnorflow.errors import HardwareError
 from xnorflow.hdl.requantizer import Requantizer
-from xnorflow.sim.component import run_bench
 
 
 def perceptron(bits: int, encoding: Encoding, weights: int) -> IntegerNetwork:
@@ -56,24 +54,14 @@ def test_requantizations_are_placed_in_engines_and_on_their_own() -> None:
         assert not any(isinstance(node, Requantize) for node in NETWORKS[name].nodes)
 
 
-def bench(folder: Path, chosen: dict[str, tuple[IntegerNetwork, Folding]], memories: dict[str, str]) -> None:
-    cases = folder / "cases.json"
-    cases.write_text(json.dumps({name: case_of(*design) for name, design in chosen.items()}))
-    parts = {name: prefixed(name, *design) for name, design in chosen.items()}
-    contents = {file: text for part in parts.values() for file, text in part.memories.items()}
+def bench(folder: Path, chosen: dict[str, tuple[IntegerNetwork, Folding]]) -> None:
+    cases = {name: case_of(*design) for name, design in chosen.items()}
+    contents = run_farm(chosen, cases, folder)
     assert any(file.endswith("_constants.hex") for file in contents)
-    run_bench(
-        Farm(parts),
-        "bench_streams",
-        build_dir=folder,
-        name="farm",
-        parameters={"cases": str(cases)},
-        memories=contents | memories,
-    )
 
 
 def test_equals_the_golden_model(tmp_path: Path) -> None:
-    bench(tmp_path, designs(), {})
+    bench(tmp_path, designs())
 
 
 def test_a_shift_off_by_one_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,4 +72,4 @@ def test_a_shift_off_by_one_is_noticed(tmp_path: Path, monkeypatch: pytest.Monke
         lambda self, params, *a, **k: init(self, replace(params, shift=params.shift + 1), *a, **k),
     )
     with pytest.raises(HardwareError, match="instead of"):
-        bench(tmp_path, {"bits4": designs()["bits4"]}, {})
+        bench(tmp_path, {"bits4": designs()["bits4"]})

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from amaranth.lib import wiring
 from farm import Farm
+from numpy.typing import NDArray
 from test_activation import constants, thresholds
 from test_engine import COUNTS, params_of
 from test_engine_groups import params_of as params_of_groups
@@ -240,8 +241,13 @@ def test_a_circuit_that_hangs_says_so() -> None:
     (left,) = circuit.place([Fifo(1)], left)
     (right,) = circuit.place([Fifo(2), Fifo(2)], right)
     circuit.sink(circuit.place([Join(2)], left, right)[0], 8)
-    never = lambda cycles: np.zeros(cycles, dtype=np.bool_)  # noqa: E731
+
+    def never(cycles: int) -> NDArray[np.bool_]:
+        return np.zeros(cycles, dtype=np.bool_)
+
+    def always(cycles: int) -> NDArray[np.bool_]:
+        return np.ones(cycles, dtype=np.bool_)
+
     assert len(circuit.run([never, never], patience=100).delivered[0]) == 8
-    always = lambda cycles: np.ones(cycles, dtype=np.bool_)  # noqa: E731
     with pytest.raises(HardwareError, match="it hangs"):
         circuit.run([never, always], patience=100)
