@@ -1,8 +1,6 @@
 """What a design folder holds for its board: the top with its pins, constraints, and the scripts that build it."""
 
-from typing import Any
-
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from ..boards.loader import Board, Family
@@ -10,7 +8,7 @@ from ..boards.tools import build_script, constraints, flow_of, vivado_script
 from ..config import dump_yaml, to_mapping
 from .accelerator import Accelerator
 from .board_top import BoardTop
-from .verilog_text import to_verilog
+from .verilog_text import instance_of, to_verilog
 
 __all__ = ["BOARD_FILE", "BOARD_FOLDER", "BOARD_TOP", "board_files"]
 
@@ -28,10 +26,7 @@ class _Generated(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        ports: dict[str, Any] = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
-        for path, member, value in self.signature.flatten(self):
-            ports[f"{'i' if member.flow is wiring.In else 'o'}_{'__'.join(map(str, path))}"] = value
-        m.submodules.unit = Instance(self._name, **ports)
+        m.submodules.unit = instance_of(self._name, self)
         return m
 
 

@@ -1,10 +1,12 @@
 """Verilog of a component, in which a part that stands there many times is a module written once."""
 
+from typing import Any
+
 from amaranth.back import verilog
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
 
-__all__ = ["SharedModules", "to_verilog"]
+__all__ = ["SharedModules", "instance_of", "to_verilog"]
 
 
 class SharedModules:
@@ -22,14 +24,17 @@ class SharedModules:
         if name not in self.modules:
             self.modules[name] = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
         header = self.modules[name].partition(f"module {name}(")[2].partition(")")[0].split(", ")
-        arguments = {}
-        for path, member, value in component.signature.flatten(component):
-            arguments[f"{'i' if member.flow is wiring.In else 'o'}_{'__'.join(map(str, path))}"] = value
-        if "clk" in header:
-            arguments |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
         m = Module()
-        m.submodules.unit = Instance(name, **arguments)
+        m.submodules.unit = instance_of(name, component, clocked="clk" in header)
         return m
+
+
+def instance_of(name: str, component: wiring.Component, *, clocked: bool = True) -> Instance:
+    """An instance of the Verilog module `name`, which is there already, behind the component's ports."""
+    ports: dict[str, Any] = {"i_clk": ClockSignal(), "i_rst": ResetSignal()} if clocked else {}
+    for path, member, value in component.signature.flatten(component):
+        ports[f"{'i' if member.flow is wiring.In else 'o'}_{'__'.join(map(str, path))}"] = value
+    return Instance(name, **ports)
 
 
 def to_verilog(component: wiring.Component, name: str) -> tuple[str, tuple[str, ...]]:
