@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, ToolError
@@ -17,9 +18,11 @@ _POLL_S = 0.002
 _SLACK_S = 0.25  # for the operating system and the USB bridge, which hold bytes back
 
 
-class Answers(list[bytes]):
-    """Results in the order of their frames. identity: of the device; resent, dropped: packets; seconds: all took."""
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """results: in the order of their frames. identity: of the device; resent, dropped: packets; seconds: all took."""
 
+    results: tuple[bytes, ...]
     identity: Identity
     resent: int
     dropped: int
@@ -43,7 +46,7 @@ def run_frames(
     timeout = _SLACK_S + accelerator_s + 4 * 20 * (longest + 64) / baud
     session = Session(timeout=timeout)
     begin = time.monotonic()
-    answers = Answers()
+    results: list[bytes] = []
     try:
         with serial.Serial(port, baud, timeout=0, write_timeout=10) as line:
             line.reset_input_buffer()
@@ -53,13 +56,11 @@ def run_frames(
                 session.submit(frame)
             while not session.done:
                 _turn(session, line)
-                answers += session.results()
+                results += session.results()
     except serial.SerialException as error:
         raise DataError(f"serial port {port}: {error}") from error
     assert session.identity is not None  # _until_known
-    answers.identity, answers.resent, answers.dropped = session.identity, session.resent, session.dropped
-    answers.seconds = time.monotonic() - begin
-    return answers
+    return Answers(tuple(results), session.identity, session.resent, session.dropped, time.monotonic() - begin)
 
 
 def _until_known(session: Session, line: "Serial") -> None:
