@@ -106,16 +106,20 @@ class OptimizerSpec:
 
 @dataclass(frozen=True, slots=True)
 class AugmentSpec:
-    """Random affine distortion of training images: at most this rotation (degrees), scale, shear, shift (pixels)."""
+    """Random distortion of training images: at most this rotation (degrees), scale, shear, shift (pixels); a crop that
+    moves the image by at most so many whole pixels; flip: half of the images are mirrored."""
 
     rotate: float = 0.0
     scale: float = 0.0
     shear: float = 0.0
     shift: float = 0.0
+    crop: int = 0
+    flip: bool = False
 
     def __post_init__(self) -> None:
         fraction(scale=self.scale)
-        for name, value in (("rotate", self.rotate), ("shear", self.shear), ("shift", self.shift)):
+        limits = (("rotate", self.rotate), ("shear", self.shear), ("shift", self.shift), ("crop", self.crop))
+        for name, value in limits:
             if value < 0:
                 raise UsageError(f"{name} must not be negative, not {value:g}")
 
@@ -165,8 +169,10 @@ class Recipe:
             )
         if steps and self.batch % steps:
             raise UsageError(f"batch must be whole sequences, a multiple of {steps}, not {self.batch}")
-        if self.augment is not None and len(DATASETS[self.dataset].shape) != 2:
-            raise UsageError(f"augment distorts grey images (H, W); {self.dataset} has {DATASETS[self.dataset].shape}")
+        if self.augment is not None and len(DATASETS[self.dataset].shape) not in (2, 3):
+            raise UsageError(
+                f"augment distorts images (H, W) or (H, W, C); {self.dataset} has {DATASETS[self.dataset].shape}"
+            )
 
 
 def list_recipes() -> list[tuple[str, str]]:

@@ -6,7 +6,9 @@ from xnorflow.train.recipe import AugmentSpec
 
 def test_no_distortion_leaves_the_pixels():
     images = torch.randint(0, 256, (5, 8, 8), dtype=torch.uint8)
-    torch.testing.assert_close(distort(images, AugmentSpec()), images.float(), rtol=0, atol=1e-3)
+    assert torch.equal(distort(images, AugmentSpec()), images)
+    nearly = distort(images, AugmentSpec(shift=1e-6))
+    torch.testing.assert_close(nearly, images.float(), rtol=0, atol=1e-2)
 
 
 def test_shapes_types_and_range():
@@ -53,3 +55,36 @@ def test_draws_come_from_torchs_generator():
         outs.append(distort(images, spec))
     assert torch.equal(outs[0], outs[1])
     assert not torch.equal(outs[0], outs[2])
+
+
+def test_a_crop_moves_whole_pixels_and_a_flip_mirrors():
+    """Every output is one of the images that shifting and mirroring by hand gives, and many of them turn up."""
+    torch.manual_seed(0)
+    image = torch.randint(1, 256, (5, 4, 3), dtype=torch.uint8)
+    padded = torch.zeros(9, 8, 3, dtype=torch.uint8)
+    padded[2:7, 2:6] = image
+    expected = {
+        (top, left, mirrored): (window.flip(1) if mirrored else window)
+        for top in range(5)
+        for left in range(5)
+        for window in [padded[top : top + 5, left : left + 4]]
+        for mirrored in (False, True)
+    }
+    out = distort(image.expand(400, 5, 4, 3), AugmentSpec(crop=2, flip=True))
+    assert out.dtype == torch.uint8
+    seen = {key for moved in out for key, window in expected.items() if torch.equal(moved, window)}
+    assert all(any(torch.equal(moved, window) for window in expected.values()) for moved in out)
+    assert len(seen) == len(expected)
+
+
+def test_colour_planes_move_together():
+    torch.manual_seed(0)
+    grey = torch.randint(0, 256, (6, 8, 8), dtype=torch.uint8)
+    spec = AugmentSpec(rotate=20, scale=0.1, shear=0.1, shift=1, crop=1, flip=True)
+    torch.manual_seed(3)
+    alone = distort(grey, spec)
+    torch.manual_seed(3)
+    colour = distort(grey[..., None].expand(6, 8, 8, 3), spec)
+    assert colour.shape == (6, 8, 8, 3)
+    for channel in range(3):
+        assert torch.equal(colour[..., channel], alone)

@@ -161,8 +161,8 @@ def test_the_cifar10_recipe_is_finns_topology_learns_a_step_and_compiles_exactly
 
 
 def test_recipes_refuse_what_does_not_fit():
-    with pytest.raises(UsageError, match="augment distorts grey images"):
-        with_overrides(load_recipe("cifar10-cnv"), ["augment={rotate: 5}"])
+    with pytest.raises(UsageError, match="augment distorts images"):
+        with_overrides(load_recipe("shakespeare-lstm"), ["augment={rotate: 5}"])
     with pytest.raises(UsageError, match="padding must not be negative"):
         ConvSpec(3, padding=-1)
     tall = with_overrides(load_recipe("cifar10-cnv"), ["model.convs=[{channels: 4, kernel: 40}]"])
