@@ -8,11 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .compare import Comparison, compare_with_module
     from .golden import Trace, run
     from .ir import IntegerNetwork
-    from .lowering import compile_module
-    from .network_file import load_network, network_bytes, network_hash, save_network
+    from .lowering.compare import Comparison, compare_with_module
+    from .lowering.module import compile_module
+    from .storage.network_file import load_network, network_bytes, network_hash, save_network
 
 __all__ = [
     "Comparison",
@@ -28,16 +28,16 @@ __all__ = [
 ]
 
 HOMES = {
-    "Comparison": "compare",
+    "Comparison": "lowering.compare",
     "IntegerNetwork": "ir",
     "Trace": "golden",
-    "compare_with_module": "compare",
-    "compile_module": "lowering",
-    "load_network": "network_file",
-    "network_bytes": "network_file",
-    "network_hash": "network_file",
+    "compare_with_module": "lowering.compare",
+    "compile_module": "lowering.module",
+    "load_network": "storage.network_file",
+    "network_bytes": "storage.network_file",
+    "network_hash": "storage.network_file",
     "run": "golden",
-    "save_network": "network_file",
+    "save_network": "storage.network_file",
 }
 
 

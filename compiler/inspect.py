@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from .counts import node_operations
+from .cost.counts import node_operations
 from .ir import CodeType, Conv2d, Dense, IntegerNetwork, Node, Recurrent, Threshold
-from .network_fields import Array
-from .network_file import stored_tensors
+from .storage.fields import Array
+from .storage.network_file import stored_tensors
 
 __all__ = ["InspectRow", "Inspection", "inspect"]
 

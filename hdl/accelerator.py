@@ -10,27 +10,27 @@ from amaranth.lib import wiring
 from amaranth.lib.stream import Interface
 from amaranth.lib.wiring import In, Out
 
-from ..compiler.folding import Folding
+from ..compiler.folds.folding import Folding
 from ..compiler.ir import IntegerNetwork
-from ..compiler.parts import InputPart, Part, ResultPart, WindowPart
-from ..compiler.plan import plan_parts
+from ..compiler.schedule.parts import InputPart, Part, ResultPart, WindowPart
+from ..compiler.schedule.plan import plan_parts
 from ..errors import HardwareError
-from .activation import StreamActivation
-from .axi import InputAdapter, OutputAdapter, data_width
-from .axi_lite import AxiLiteSlave, Region, address_map, axi_lite_ports
-from .broadcast import Broadcast
-from .buffer import StreamBuffer, StreamFifo
+from .activations.scores import ScoreUnit
+from .activations.unit import StreamActivation
 from .components import COMPONENTS, Component, Design, with_buffers
-from .engine import Engine
-from .join import StreamAdd, StreamConcat
-from .line_depths import line_depths
-from .pool import Pool
-from .recurrent import RecurrentLayer
-from .rom import MemoryImage, Rom
-from .scores import ScoreUnit
-from .sequences import SequenceFlags
-from .weight_stream import stream_port, streamed_weights
-from .window import SlidingWindow
+from .dot.engine import Engine
+from .dot.rom import MemoryImage, Rom
+from .maps.line_depths import line_depths
+from .maps.pool import Pool
+from .maps.window import SlidingWindow
+from .recurrent.layer import RecurrentLayer
+from .streams.axi import InputAdapter, OutputAdapter, data_width
+from .streams.axi_lite import AxiLiteSlave, Region, address_map, axi_lite_ports
+from .streams.broadcast import Broadcast
+from .streams.buffer import StreamBuffer, StreamFifo
+from .streams.join import StreamAdd, StreamConcat
+from .streams.sequences import SequenceFlags
+from .streams.weight_stream import stream_port, streamed_weights
 
 __all__ = ["Accelerator", "Results"]
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from ..compiler.folding import Folding, Memory, Popcount
+from ..compiler.folds.folding import Folding, Memory, Popcount
 from ..compiler.ir import IntegerNetwork, Recurrent
-from ..compiler.parts import (
+from ..compiler.schedule.parts import (
     ActivationPart,
     AddPart,
     ConcatPart,
@@ -22,23 +22,23 @@ from ..compiler.parts import (
     ScoresPart,
     WindowPart,
 )
-from .activation import StreamActivation, activation_unit
-from .activation_constants import activation_params, requantize_params
-from .axi import InputAdapter, OutputAdapter
-from .broadcast import Broadcast
-from .buffer import StreamFifo
-from .constants import engine_params, popcount_domain, score_params
-from .converter import FrameWidthConverter
+from .activations.constants import activation_params, requantize_params
+from .activations.scores import ScoreUnit
+from .activations.unit import StreamActivation, activation_unit
 from .domains import score_domain, stream_domain
-from .engine import Engine
-from .join import StreamAdd, StreamConcat
-from .line_depths import pool_params, window_params
-from .params import ScoreParams
-from .pool import Pool
-from .recurrent import RecurrentLayer
-from .recurrent_params import recurrent_params
-from .scores import ScoreUnit
-from .window import SlidingWindow
+from .dot.constants import engine_params, popcount_domain, score_params
+from .dot.engine import Engine
+from .dot.params import ScoreParams
+from .maps.line_depths import pool_params, window_params
+from .maps.pool import Pool
+from .maps.window import SlidingWindow
+from .recurrent.layer import RecurrentLayer
+from .recurrent.params import recurrent_params
+from .streams.axi import InputAdapter, OutputAdapter
+from .streams.broadcast import Broadcast
+from .streams.buffer import StreamFifo
+from .streams.converter import FrameWidthConverter
+from .streams.join import StreamAdd, StreamConcat
 
 __all__ = ["COMPONENTS", "Component", "Design", "with_buffers"]
 

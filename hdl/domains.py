@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.ir import Add, Conv2d, Dense, IntegerNetwork, MaxPool, Node, SumPool
-from ..compiler.parts import AddPart
+from ..compiler.schedule.parts import AddPart
 from ..compiler.types import CodeType, Integers, code_values
 from ..errors import HardwareError
-from .constants import PopcountDomain, popcount_domain
+from .dot.constants import PopcountDomain, popcount_domain
 
 __all__ = ["CodeDomain", "Domain", "score_domain", "stream_domain"]
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from ..boards.loader import Board
-from ..compiler.cycles import bounds_of
-from ..compiler.folding import Folding, Popcount, save_folding
+from ..compiler.folds.folding import Folding, Popcount, save_folding
 from ..compiler.ir import CodeType, Conv2d, IntegerNetwork, Node, Recurrent, Stage
-from ..compiler.network_file import network_hash, save_network
-from ..compiler.plan import Tap
 from ..compiler.recurrent import Lstm, Rnn
+from ..compiler.schedule.cycles import bounds_of
+from ..compiler.schedule.plan import Tap
+from ..compiler.storage.network_file import network_hash, save_network
 from ..files import atomic_directory, atomic_write, sha256_file
 from .accelerator import Accelerator, Results
-from .board_files import board_files
+from .board.files import board_files
 from .instantiate import instantiation_template
 from .manifest import (
     FORMAT,

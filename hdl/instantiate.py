@@ -23,7 +23,7 @@ PURPOSE = {
 
 
 AXI_LITE = "AXI4-Lite: weights and thresholds by the manifest's regions, status at 0, results at 4"
-WEIGHTS = "AXI4-Stream: the layer's weights, as hdl/weight_stream.py tells"
+WEIGHTS = "AXI4-Stream: the layer's weights, as hdl/streams/weight_stream.py tells"
 
 
 def purpose(port: str) -> str:

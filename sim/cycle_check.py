@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.folding import load_folding
-from ..compiler.network_file import load_network
+from ..compiler.folds.folding import load_folding
+from ..compiler.storage.network_file import load_network
 from ..errors import HardwareError, UsageError
 from ..hdl.accelerator import Accelerator
 from ..hdl.generate import Design, load_design
-from ..hdl.timing_model import Circuit, accelerator_circuit
+from ..hdl.timing.model import Circuit, accelerator_circuit
 from .bench_source import long_stall, watchdog
 from .session import BenchSession, Run
 from .stalls import Stalls

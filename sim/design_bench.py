@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.network_file import load_network
+from ..compiler.storage.network_file import load_network
 from ..files import atomic_directory
 from ..hdl.generate import load_design
 from .bench_source import bench_main, render_bench, render_makefile

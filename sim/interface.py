@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..hdl.manifest import Manifest
-from ..hdl.weight_stream import stream_port
+from ..hdl.streams.weight_stream import stream_port
 
 __all__ = ["Buffer", "Interface", "Stream"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from cocotb_tools import config as cocotb_config
 from numpy.typing import NDArray
 
-from ..compiler.network_file import load_network
+from ..compiler.storage.network_file import load_network
 from ..errors import ToolError, UsageError
 from ..files import take_folder
 from ..hdl.generate import Design

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .activations import LinearQuant, LogQuant
-    from .datasets import Samples, load_dataset
-    from .layers import (
+    from .data.datasets import Samples, load_dataset
+    from .layers.activations import LinearQuant, LogQuant
+    from .layers.modules import (
         BatchNorm1d,
         BatchNorm2d,
         BinaryLinear,
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
         Sign,
         SumPool2d,
     )
-    from .losses import cross_entropy, square_hinge
-    from .optim import build_optimizer
-    from .qnn import LogWeights, SignedWeights, TernaryWeights
-    from .quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
+    from .layers.qnn import LogWeights, SignedWeights, TernaryWeights
+    from .layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
+    from .layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRNN
+    from .loop.losses import cross_entropy, square_hinge
+    from .loop.optim import build_optimizer
+    from .loop.runs import TrainedRun, load_run
+    from .loop.trainer import TrainResult, train_recipe
     from .recipe import Recipe, list_recipes, load_recipe
-    from .recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRNN
-    from .runs import TrainedRun, load_run
-    from .trainer import TrainResult, train_recipe
 
 __all__ = [
     "BatchNorm1d",
@@ -71,20 +71,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "activations": ("LinearQuant", "LogQuant"),
-    "datasets": ("Samples", "load_dataset"),
-    "layers": (
+    "layers.activations": ("LinearQuant", "LogQuant"),
+    "data.datasets": ("Samples", "load_dataset"),
+    "layers.modules": (
         *("BatchNorm1d", "BatchNorm2d", "BinaryLinear", "ChannelsFirst", "InputQuantizer"),
         *("QuantConv2d", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign", "SumPool2d"),
     ),
-    "losses": ("cross_entropy", "square_hinge"),
-    "optim": ("build_optimizer",),
-    "qnn": ("LogWeights", "SignedWeights", "TernaryWeights"),
-    "quantizers": ("BinaryWeights", "BipolarWeights", "FloatWeights", "WeightQuantizer"),
+    "loop.losses": ("cross_entropy", "square_hinge"),
+    "loop.optim": ("build_optimizer",),
+    "layers.qnn": ("LogWeights", "SignedWeights", "TernaryWeights"),
+    "layers.quantizers": ("BinaryWeights", "BipolarWeights", "FloatWeights", "WeightQuantizer"),
     "recipe": ("Recipe", "list_recipes", "load_recipe"),
-    "recurrent": ("CellSpec", "QuantHardtanh", "QuantLSTM", "QuantRNN"),
-    "runs": ("TrainedRun", "load_run"),
-    "trainer": ("TrainResult", "train_recipe"),
+    "layers.recurrent": ("CellSpec", "QuantHardtanh", "QuantLSTM", "QuantRNN"),
+    "loop.runs": ("TrainedRun", "load_run"),
+    "loop.trainer": ("TrainResult", "train_recipe"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

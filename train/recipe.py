@@ -14,8 +14,8 @@ import yaml
 
 from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
 from ..errors import UsageError
-from .datasets import DATASETS
-from .model_spec import (
+from .data.datasets import DATASETS
+from .models.spec import (
     ActivationSpec,
     BlockSpec,
     ConvSpec,

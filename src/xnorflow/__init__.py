@@ -8,8 +8,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .compiler.lowering import compile_module as compile
-    from .compiler.network_file import load_network, save_network
+    from .compiler.lowering.module import compile_module as compile
+    from .compiler.storage.network_file import load_network, save_network
     from .flow import compile_run, evaluate, generate, predict, simulate
     from .train import train_recipe
 
@@ -29,13 +29,13 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "compile": ("compiler.lowering", "compile_module"),
+    "compile": ("compiler.lowering.module", "compile_module"),
     "compile_run": ("flow", "compile_run"),
     "evaluate": ("flow", "evaluate"),
     "generate": ("flow", "generate"),
-    "load_network": ("compiler.network_file", "load_network"),
+    "load_network": ("compiler.storage.network_file", "load_network"),
     "predict": ("flow", "predict"),
-    "save_network": ("compiler.network_file", "save_network"),
+    "save_network": ("compiler.storage.network_file", "save_network"),
     "simulate": ("flow", "simulate"),
     "train_recipe": ("train", "train_recipe"),
 }

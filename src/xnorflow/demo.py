@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import flow
-from .compiler.folding import Popcount
+from .compiler.folds.folding import Popcount
 from .errors import UsageError
 from .files import atomic_write
 
 if TYPE_CHECKING:
     from .report import ReportResult
     from .sim.simulate import SimulationResult
-    from .train.progress import Progress
-    from .train.trainer import TrainResult
+    from .train.loop.progress import Progress
+    from .train.loop.trainer import TrainResult
 
 __all__ = ["DemoResult", "run_demo"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from xnorflow.boards.loader import DEFAULT_BOARD, Budget, Clock, Family, list_boards, load_board
-from xnorflow.compiler.folding import Popcount
+from xnorflow.compiler.folds.folding import Popcount
 from xnorflow.config import dump_yaml, to_mapping
 from xnorflow.errors import UsageError
 

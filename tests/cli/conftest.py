@@ -21,7 +21,7 @@ from xnorflow.compiler.ir import (
     Threshold,
     Weights,
 )
-from xnorflow.compiler.network_file import save_network
+from xnorflow.compiler.storage.network_file import save_network
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from xnorflow.cli import main
 from xnorflow.cli.output import plain, print_table
 from xnorflow.compiler import golden
 from xnorflow.compiler.ir import Input, InputTransform, IntegerNetwork
-from xnorflow.compiler.network_file import load_network, save_network
+from xnorflow.compiler.storage.network_file import load_network, save_network
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -8,10 +8,10 @@ import pytest
 from xnorflow import flow
 from xnorflow.boards.loader import load_board
 from xnorflow.cli import main
-from xnorflow.compiler.cycles import initiation_interval
-from xnorflow.compiler.folding import load_folding
+from xnorflow.compiler.folds.folding import load_folding
+from xnorflow.compiler.folds.solver import estimate_luts, fastest_folding, fold_for_cycles, fold_for_fps
 from xnorflow.compiler.ir import IntegerNetwork
-from xnorflow.compiler.solver import estimate_luts, fastest_folding, fold_for_cycles, fold_for_fps
+from xnorflow.compiler.schedule.cycles import initiation_interval
 from xnorflow.errors import UsageError
 
 

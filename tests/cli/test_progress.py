@@ -5,7 +5,7 @@ import io
 import pytest
 
 from xnorflow.cli.progress import TrainingBar, TrainingLines, training_progress
-from xnorflow.train.metrics import EpochRecord
+from xnorflow.train.loop.metrics import EpochRecord
 
 
 class Terminal(io.StringIO):

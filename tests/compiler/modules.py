@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from xnorflow.train.layers import BatchNorm1d, BinaryLinear, InputQuantizer, ScoreNorm, Sign
+from xnorflow.train.layers.modules import BatchNorm1d, BinaryLinear, InputQuantizer, ScoreNorm, Sign
 
 
 def shake(module: nn.Module, seed: int) -> nn.Module:

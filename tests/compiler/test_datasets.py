@@ -8,11 +8,11 @@ import torch
 from modules import shake
 from torch import nn
 
-from xnorflow.compiler.compare import Comparison, compare_with_module
-from xnorflow.compiler.lowering import compile_module
-from xnorflow.train.datasets import load_dataset
-from xnorflow.train.layers import BatchNorm1d, BinaryLinear, InputQuantizer, QuantReLU, ScoreNorm
-from xnorflow.train.models import build_model
+from xnorflow.compiler.lowering.compare import Comparison, compare_with_module
+from xnorflow.compiler.lowering.module import compile_module
+from xnorflow.train.data.datasets import load_dataset
+from xnorflow.train.layers.modules import BatchNorm1d, BinaryLinear, InputQuantizer, QuantReLU, ScoreNorm
+from xnorflow.train.models.build import build_model
 from xnorflow.train.recipe import load_recipe
 
 slow = pytest.mark.slow

@@ -6,7 +6,7 @@ from random_conv_networks import Conv, random_codes, random_conv_network
 
 from xnorflow.compiler import golden
 from xnorflow.compiler.ir import Conv2d, Dense, Encoding, Input, IntegerNetwork, MaxPool, Scores, Threshold
-from xnorflow.compiler.network_file import load_network, network_bytes, save_network
+from xnorflow.compiler.storage.network_file import load_network, network_bytes, save_network
 from xnorflow.errors import UsageError
 
 

@@ -8,8 +8,8 @@ from random_conv_networks import random_codes
 from random_graphs import MOVES, GraphBuilder, random_graph, residual_network
 
 from xnorflow.compiler import golden
-from xnorflow.compiler.backend import Backend
-from xnorflow.compiler.fast_layers import Method, supports
+from xnorflow.compiler.fast.backend import Backend
+from xnorflow.compiler.fast.layers import Method, supports
 from xnorflow.compiler.ir import (
     Add,
     CodeType,
@@ -25,7 +25,7 @@ from xnorflow.compiler.ir import (
     SumPool,
     Threshold,
 )
-from xnorflow.compiler.network_file import network_bytes, parse
+from xnorflow.compiler.storage.network_file import network_bytes, parse
 from xnorflow.compiler.types import code_values
 
 KINDS = tuple(

@@ -6,7 +6,7 @@ from random_networks import BINARY, random_network
 
 from xnorflow.compiler.inspect import inspect
 from xnorflow.compiler.ir import Encoding
-from xnorflow.compiler.network_file import save_network
+from xnorflow.compiler.storage.network_file import save_network
 
 UNSIGNED4 = (4, Encoding.UNSIGNED)
 

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_recurrent import random_lstm, random_rnn, recurrent_network
 
-from xnorflow.compiler import backend, golden
-from xnorflow.compiler.fast_layers import Method
+from xnorflow.compiler import golden
+from xnorflow.compiler.fast import backend
+from xnorflow.compiler.fast.layers import Method
 from xnorflow.compiler.ir import Recurrent
-from xnorflow.compiler.network_file import load_network, save_network
 from xnorflow.compiler.recurrent import Lstm, initial_code
+from xnorflow.compiler.storage.network_file import load_network, save_network
 from xnorflow.compiler.types import CodeType, Encoding
 from xnorflow.compiler.verify import problems
 from xnorflow.errors import UsageError

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from random_conv_networks import Conv, random_conv_network
-from test_network_file import assembled, parts
+from storage.test_network_file import assembled, parts
 
-from xnorflow.compiler.counts import count_layers, node_operations
-from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.cost.counts import count_layers, node_operations
+from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.inspect import inspect
 from xnorflow.compiler.ir import AccType, CodeType, Encoding, IntegerNetwork
-from xnorflow.compiler.network_file import network_bytes, parse
+from xnorflow.compiler.storage.network_file import network_bytes, parse
 from xnorflow.compiler.verify import verify
 from xnorflow.errors import NetworkFileError, UsageError
 

@@ -7,10 +7,10 @@ import pytest
 from random_networks import random_network
 
 from xnorflow import flow
-from xnorflow.compiler.network_file import save_network
+from xnorflow.compiler.storage.network_file import save_network
 from xnorflow.errors import HardwareError, ToolError, UsageError
 from xnorflow.flow.boards import Used, _is_full, _slowest
-from xnorflow.hdl import yowasp
+from xnorflow.hdl.tools import yowasp
 
 
 @pytest.fixture

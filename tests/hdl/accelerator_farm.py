@@ -10,12 +10,12 @@ from farm import Farm
 from numpy.typing import NDArray
 
 from xnorflow.compiler import golden
-from xnorflow.compiler.cycles import initiation_interval
-from xnorflow.compiler.folding import Folding
+from xnorflow.compiler.folds.folding import Folding
 from xnorflow.compiler.ir import IntegerNetwork
+from xnorflow.compiler.schedule.cycles import initiation_interval
 from xnorflow.hdl.accelerator import Accelerator
-from xnorflow.hdl.axi import OutputAdapter
-from xnorflow.hdl.stream import pack_frame
+from xnorflow.hdl.streams.axi import OutputAdapter
+from xnorflow.hdl.streams.stream import pack_frame
 from xnorflow.sim.component import run_bench
 
 __all__ = ["accelerator_case", "run_farm"]

@@ -7,7 +7,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from xnorflow.compiler.planes import Gate
-from xnorflow.hdl.popcount import XnorPopcount
+from xnorflow.hdl.dot.popcount import XnorPopcount
 from xnorflow.sim.streams import bench_parameters, start
 
 EXHAUSTIVE = 5  # widths up to this see every pair of bit vectors

@@ -11,13 +11,13 @@ from farm import Farm
 from random_networks import random_network
 
 from xnorflow.compiler import golden
-from xnorflow.compiler.cycles import initiation_interval
-from xnorflow.compiler.folding import Folding, LayerFold, Memory, Popcount
+from xnorflow.compiler.folds.folding import Folding, LayerFold, Memory, Popcount
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
+from xnorflow.compiler.schedule.cycles import initiation_interval
 from xnorflow.errors import UsageError
 from xnorflow.hdl.accelerator import Accelerator, Results
-from xnorflow.hdl.axi import OutputAdapter
-from xnorflow.hdl.stream import pack_frame
+from xnorflow.hdl.streams.axi import OutputAdapter
+from xnorflow.hdl.streams.stream import pack_frame
 from xnorflow.sim.component import run_bench
 
 FRAMES = 24

@@ -10,7 +10,7 @@ from amaranth.back import verilog
 from random_conv_networks import Conv, random_codes, random_conv_network
 
 from xnorflow.compiler import golden
-from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.ir import (
     Concat,
     Dense,

@@ -11,9 +11,9 @@ import pytest
 from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
-from xnorflow.compiler.cycles import initiation_interval
-from xnorflow.compiler.folding import Folding, LayerFold, Popcount, load_folding
-from xnorflow.compiler.network_file import load_network, network_bytes, network_hash
+from xnorflow.compiler.folds.folding import Folding, LayerFold, Popcount, load_folding
+from xnorflow.compiler.schedule.cycles import initiation_interval
+from xnorflow.compiler.storage.network_file import load_network, network_bytes, network_hash
 from xnorflow.errors import UsageError, XnorflowError
 from xnorflow.files import sha256_file
 from xnorflow.hdl.accelerator import Results

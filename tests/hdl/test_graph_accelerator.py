@@ -11,14 +11,14 @@ from random_conv_networks import random_codes
 from random_graphs import GraphBuilder, random_graph
 
 from xnorflow.compiler import golden
-from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
-from xnorflow.compiler.parts import FifoPart
+from xnorflow.compiler.schedule.parts import FifoPart
 from xnorflow.errors import HardwareError
 from xnorflow.hdl import accelerator as accelerator_module
 from xnorflow.hdl.accelerator import Accelerator
-from xnorflow.hdl.line_depths import line_depths
-from xnorflow.hdl.timing_model import accelerator_circuit
+from xnorflow.hdl.maps.line_depths import line_depths
+from xnorflow.hdl.timing.model import accelerator_circuit
 
 FRAMES = 20
 WARM_UP = 9  # frames that fill the pipeline, line buffers and FIFOs

@@ -7,7 +7,7 @@ from pathlib import Path
 from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
-from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.hdl.generate import Design, write_design
 from xnorflow.sim.verilator import find_verilator
 

@@ -10,10 +10,10 @@ from accelerator_farm import accelerator_case, run_farm
 from torch import nn
 
 from xnorflow.compiler import compare_with_module, compile_module, golden
-from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Conv2d, IntegerNetwork, MaxPool, SumPool, Threshold
 from xnorflow.compiler.types import AccType
-from xnorflow.train.layers import (
+from xnorflow.train.layers.modules import (
     BatchNorm1d,
     BatchNorm2d,
     BinaryLinear,
@@ -24,7 +24,7 @@ from xnorflow.train.layers import (
     Sign,
     SumPool2d,
 )
-from xnorflow.train.quantizers import BinaryWeights, BipolarWeights
+from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights
 
 FRAMES = 18
 WARM_UP = 7  # frames that fill the pipeline and let the line buffers find their level

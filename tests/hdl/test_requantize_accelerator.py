@@ -10,13 +10,13 @@ from random_networks import random_network
 from test_graph_accelerator import balanced_folding, case_of
 from uniform_thresholds import with_uniform_thresholds
 
-from xnorflow.compiler.folding import Folding
+from xnorflow.compiler.folds.folding import Folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork, Requantize
-from xnorflow.compiler.parts import ActivationPart, EnginePart
-from xnorflow.compiler.plan import plan_parts
 from xnorflow.compiler.requantize import requantized
+from xnorflow.compiler.schedule.parts import ActivationPart, EnginePart
+from xnorflow.compiler.schedule.plan import plan_parts
 from xnorflow.errors import HardwareError
-from xnorflow.hdl.requantizer import Requantizer
+from xnorflow.hdl.activations.requantizer import Requantizer
 
 
 def perceptron(bits: int, encoding: Encoding, weights: int) -> IntegerNetwork:

@@ -7,9 +7,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from xnorflow.compiler.folding import Popcount
+from xnorflow.compiler.folds.folding import Popcount
 from xnorflow.compiler.planes import Gate
-from xnorflow.hdl.popcount import XnorPopcount
+from xnorflow.hdl.dot.popcount import XnorPopcount
 from xnorflow.hdl.verilog_text import to_verilog
 
 

@@ -11,12 +11,12 @@ from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
 from xnorflow.compiler import golden
+from xnorflow.compiler.folds.solver import default_folding, fold_for_cycles
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
-from xnorflow.compiler.solver import default_folding, fold_for_cycles
 from xnorflow.errors import DataError, UsageError
 from xnorflow.hdl.generate import write_design
 from xnorflow.report import write_report
-from xnorflow.train.datasets import Samples
+from xnorflow.train.data.datasets import Samples
 
 IMAGES = 24
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
-from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
 from xnorflow.hdl.generate import write_design
 

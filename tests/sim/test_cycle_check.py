@@ -15,14 +15,14 @@ from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
 from xnorflow.cli import main
-from xnorflow.compiler.folding import Folding, LayerFold, load_folding
+from xnorflow.compiler.folds.folding import Folding, LayerFold, load_folding
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
-from xnorflow.compiler.network_file import load_network
+from xnorflow.compiler.storage.network_file import load_network
 from xnorflow.errors import HardwareError, UsageError
 from xnorflow.hdl.accelerator import Accelerator
-from xnorflow.hdl.engine import Engine
+from xnorflow.hdl.dot.engine import Engine
 from xnorflow.hdl.generate import write_design
-from xnorflow.hdl.timing_model import accelerator_circuit
+from xnorflow.hdl.timing.model import accelerator_circuit
 from xnorflow.sim.cycle_check import check_cycles
 from xnorflow.sim.simulate import SimulationResult, simulate
 from xnorflow.sim.stalls import Stalls
@@ -174,8 +174,8 @@ def test_without_numba_the_model_says_the_same(network: IntegerNetwork, monkeypa
     compiled = run()
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "numba" else find_spec(name))
-    monkeypatch.delitem(sys.modules, "xnorflow.hdl.timing_kernel")
-    assert not importlib.import_module("xnorflow.hdl.timing_kernel").COMPILED
+    monkeypatch.delitem(sys.modules, "xnorflow.hdl.timing.kernel")
+    assert not importlib.import_module("xnorflow.hdl.timing.kernel").COMPILED
     assert run() == compiled
 
 

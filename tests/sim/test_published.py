@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from xnorflow.boards.loader import load_board
-from xnorflow.compiler.bnn_pynq import import_bnn_pynq
-from xnorflow.compiler.folding import load_folding
+from xnorflow.compiler.folds.folding import load_folding
+from xnorflow.compiler.storage.bnn_pynq import import_bnn_pynq
 from xnorflow.hdl.generate import write_design
 from xnorflow.sim.simulate import SimulationResult, simulate
-from xnorflow.train.datasets import load_dataset
+from xnorflow.train.data.datasets import load_dataset
 
 CNV_FOLDING = Path(__file__).parents[2] / "networks" / "cnv-published.folding.yaml"
 

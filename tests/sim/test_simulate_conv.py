@@ -8,7 +8,7 @@ from random_conv_networks import Conv, random_codes, random_conv_network
 
 from xnorflow.boards.loader import load_board
 from xnorflow.compiler import golden
-from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Encoding
 from xnorflow.hdl.generate import write_design
 from xnorflow.sim.simulate import simulate

@@ -8,7 +8,7 @@ import pytest
 from random_recurrent import random_lstm, random_rnn, recurrent_network
 
 from xnorflow.boards.loader import load_board
-from xnorflow.compiler.folding import Folding, LayerFold
+from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Concat, IntegerNetwork, Recurrent
 from xnorflow.compiler.ranges import acc_type
 from xnorflow.compiler.types import Encoding, Weights

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from xnorflow.compiler import golden
-from xnorflow.compiler.folding import load_folding
+from xnorflow.compiler.folds.folding import load_folding
 from xnorflow.compiler.ir import IntegerNetwork
-from xnorflow.hdl.axi import OutputAdapter
-from xnorflow.hdl.constants import engine_params
+from xnorflow.hdl.dot.constants import engine_params
 from xnorflow.hdl.generate import load_design
-from xnorflow.hdl.stream import pack_frame
+from xnorflow.hdl.streams.axi import OutputAdapter
+from xnorflow.hdl.streams.stream import pack_frame
 from xnorflow.sim.interface import Interface, Stream
 from xnorflow.sim.vectors import beat_bits, hex_lines, write_vectors
 

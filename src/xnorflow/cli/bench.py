@@ -20,7 +20,7 @@ Limit = Annotated[int | None, typer.Option("--images", help="Take the first N te
 @app.command("step")
 def step(threads: Threads = 2, as_json: Json = False) -> None:
     """Training step of 784-3x512-10, batch 128: binary against float."""
-    from ..train.step_bench import step_ratio
+    from ..train.loop.step_bench import step_ratio
 
     result = step_ratio(threads=threads)
     if as_json:
@@ -148,7 +148,7 @@ def area(
     as_json: Json = False,
 ) -> None:
     """LUTs of an engine of 1,024 x 1,024 1-bit weights by Yosys' synth_xilinx."""
-    from ..hdl.area_bench import engine_area
+    from ..hdl.tools.area_bench import engine_area
 
     result = engine_area(out, pe=pe, simd=simd, popcount=popcount_kind(popcount))
     if as_json:
@@ -172,7 +172,7 @@ def fmax(
     as_json: Json = False,
 ) -> None:
     """Clock of an engine of 1,024 x 1,024 1-bit weights in block RAM, placed and routed on an ECP5-85F."""
-    from ..hdl.fmax_bench import engine_clock
+    from ..hdl.tools.fmax_bench import engine_clock
 
     result = engine_clock(out, pe=pe, simd=simd, stages=pipeline, seeds=range(1, seeds + 1), workers=workers)
     if as_json:
@@ -195,9 +195,9 @@ def design(
     as_json: Json = False,
 ) -> None:
     """Area of a whole accelerator by Yosys' synth_xilinx: part by part, and the sum."""
-    from ..compiler.folding import load_folding
-    from ..compiler.network_file import load_network
-    from ..hdl.design_area import synthesize_design
+    from ..compiler.folds.folding import load_folding
+    from ..compiler.storage.network_file import load_network
+    from ..hdl.tools.design_area import synthesize_design
 
     network = load_network(file)
     chosen = load_folding(folding, network)

@@ -54,7 +54,7 @@ def generate(
 
 def print_generated(generated: "Generated") -> None:
     """The folding table, its warnings, and what the design promises."""
-    from ..compiler.cycles import fold_table, waste_warnings
+    from ..compiler.schedule.cycles import fold_table, waste_warnings
 
     table = fold_table(generated.network, generated.folding)
     print_table(

@@ -8,7 +8,7 @@ import typer
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..compiler.folding import Popcount
+    from ..compiler.folds.folding import Popcount
 
 __all__ = ["DataDir", "Json", "popcount_kind"]
 
@@ -25,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 
 def popcount_kind(name: str) -> "Popcount":
     """The way to count bits that --popcount names; a type that typer knew would cost `--help` an import of NumPy."""
-    from ..compiler.folding import Popcount
+    from ..compiler.folds.folding import Popcount
 
     if name not in list(Popcount):
         raise UsageError(f"--popcount takes {' or '.join(Popcount)}, not {name!r}")

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from ..train.metrics import EpochRecord
+    from ..train.loop.metrics import EpochRecord
 
 __all__ = ["TrainingBar", "TrainingLines", "training_progress"]
 

@@ -55,9 +55,9 @@ def build(design_dir: Path | str, *, progress: Callable[[str], None] | None = No
     open tools, for a design that does not fit or is too slow (naming the layer to fold more, or where the slowest path
     is), ToolError for a tool that is missing or fails.
     """
-    from ..hdl.board_files import BOARD_FILE, BOARD_FOLDER, BOARD_TOP
+    from ..hdl.board.files import BOARD_FILE, BOARD_FOLDER, BOARD_TOP
     from ..hdl.generate import load_design
-    from ..hdl.yowasp import MOUNT, run_tool, run_yosys
+    from ..hdl.tools.yowasp import MOUNT, run_tool, run_yosys
 
     begin = time.monotonic()
     design = load_design(Path(design_dir))
@@ -114,10 +114,10 @@ def _is_full(message: str) -> bool:
 def _too_big(design: Path, board: str, message: str) -> str:
     """What does not fit, and which layer's engine takes most."""
     from ..boards.loader import load_board
-    from ..compiler.area import Device, layer_areas
-    from ..compiler.folding import load_folding
-    from ..compiler.network_file import load_network
-    from ..hdl.board_files import BOARD_FILE
+    from ..compiler.cost.area import Device, layer_areas
+    from ..compiler.folds.folding import load_folding
+    from ..compiler.storage.network_file import load_network
+    from ..hdl.board.files import BOARD_FILE
 
     network = load_network(design / "network.safetensors")
     device = Device.of(load_board(design / BOARD_FILE))

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
-from ..compiler.folding import Folding, Popcount, load_folding
-from ..compiler.network_file import load_network
-from ..compiler.solver import default_folding, fold_for_fps
+from ..compiler.folds.folding import Folding, Popcount, load_folding
+from ..compiler.folds.solver import default_folding, fold_for_fps
+from ..compiler.storage.network_file import load_network
 from ..config import from_mapping
 from ..errors import DataError, UsageError
 from ..files import atomic_directory, atomic_write
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..hdl.generate import Design
     from ..report import ReportResult
     from ..sim.simulate import SimulationResult
-    from ..train.datasets import Samples
+    from ..train.data.datasets import Samples
 
 __all__ = ["DEFAULT_BOARD", "Generated", "generate", "random_samples", "report", "sends", "simulate"]
 

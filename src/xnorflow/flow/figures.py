@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..boards.loader import DEFAULT_BOARD
-from ..compiler.network_file import load_network, save_network
+from ..compiler.storage.network_file import load_network, save_network
 from ..compiler.synthetic import binary_vgg
 from ..errors import HardwareError, UsageError, XnorflowError
 from .designs import NETWORK, random_samples
@@ -19,7 +19,7 @@ from .networks import compiled, load_samples
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..compiler.backend_bench import BackendBench
+    from ..compiler.fast.bench import BackendBench
     from ..sim.bare import SpeedRatio
     from ..sim.cycle_check import CycleCheck
 
@@ -39,8 +39,8 @@ def bench_cpu(
     run_dir: Path, *, data_dir: Path | None = None, limit: int | None = None, threads: int = 2
 ) -> "BackendBench":
     """The fast CPU backend against the PyTorch module of a trained run, over its data set's test split."""
-    from ..compiler.backend_bench import bench_backend
-    from ..train.runs import load_run
+    from ..compiler.fast.bench import bench_backend
+    from ..train.loop.runs import load_run
 
     if threads < 1:
         raise UsageError(f"the number of threads must be positive, not {threads}")

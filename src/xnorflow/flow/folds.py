@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..boards.loader import DEFAULT_BOARD, load_board
-from ..compiler.area import Area, Device
-from ..compiler.cycles import fold_table, initiation_interval, stage_bounds, waste_warnings
-from ..compiler.folding import Folding, Memory, save_folding
-from ..compiler.network_file import load_network
-from ..compiler.solver import estimate_area, fastest_folding, fold_for_cycles, fold_for_fps
+from ..compiler.cost.area import Area, Device
+from ..compiler.folds.folding import Folding, Memory, save_folding
+from ..compiler.folds.solver import estimate_area, fastest_folding, fold_for_cycles, fold_for_fps
+from ..compiler.schedule.cycles import fold_table, initiation_interval, stage_bounds, waste_warnings
+from ..compiler.storage.network_file import load_network
 from ..errors import UsageError
 
 __all__ = ["Folded", "FoldedLayer", "fold"]

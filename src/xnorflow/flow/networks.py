@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.network_file import load_network, save_network
+from ..compiler.storage.network_file import load_network, save_network
 from ..errors import DataError, UsageError
 from ..files import sha256_file
 from ..images import read_samples
@@ -16,8 +16,8 @@ from ..images import read_samples
 if TYPE_CHECKING:
     from ..compiler.inspect import Inspection
     from ..compiler.ir import IntegerNetwork
-    from ..train.datasets import Samples
-    from ..train.runs import TrainedRun
+    from ..train.data.datasets import Samples
+    from ..train.loop.runs import TrainedRun
 
 __all__ = [
     "CompiledFile",
@@ -72,7 +72,7 @@ class Prediction:
 
 def compile_run(run_dir: Path | str, out: Path | str | None = None) -> CompiledFile:
     """Compile the best checkpoint of a training run to a network file, `RUN_DIR/network.safetensors` by default."""
-    from ..train.runs import load_run
+    from ..train.loop.runs import load_run
 
     network = compiled(load_run(run_dir))
     path = Path(out) if out else Path(run_dir) / "network.safetensors"
@@ -82,7 +82,7 @@ def compile_run(run_dir: Path | str, out: Path | str | None = None) -> CompiledF
 
 def compiled(run: "TrainedRun") -> "IntegerNetwork":
     """The integer network of a trained run, wide activations requantized where that takes less than thresholds."""
-    from ..compiler.lowering import compile_module
+    from ..compiler.lowering.module import compile_module
     from ..compiler.requantize import requantized
 
     example = np.zeros((1, *run.input_shape), np.uint8)
@@ -92,8 +92,8 @@ def compiled(run: "TrainedRun") -> "IntegerNetwork":
 
 def import_bnn_pynq(folder: Path, out: Path, folding: Path | None = None) -> CompiledFile:
     """Write a published BNN-PYNQ network to the file `out`, and the folding it was published with to `folding`."""
-    from ..compiler import bnn_pynq
-    from ..compiler.folding import save_folding
+    from ..compiler.folds.folding import save_folding
+    from ..compiler.storage import bnn_pynq
 
     imported = bnn_pynq.import_bnn_pynq(folder)
     save_network(imported.network, out)
@@ -133,8 +133,8 @@ def evaluate(
     correct = int(np.count_nonzero(classes == samples.labels))
     compared = disagreements = 0
     if against is not None:
-        from ..compiler.compare import compare_with_module
-        from ..train.runs import load_run
+        from ..compiler.lowering.compare import compare_with_module
+        from ..train.loop.runs import load_run
 
         comparison = compare_with_module(network, load_run(against).model, samples.images)
         compared, disagreements = comparison.compared, comparison.disagreements
@@ -182,7 +182,7 @@ def load_samples(
     data_dir: Path | str | None = None,
 ) -> "Samples":
     """The first `limit` samples of a data set's split, checked to fit the network."""
-    from ..train.datasets import load_dataset
+    from ..train.data.datasets import load_dataset
 
     if limit is not None and limit < 1:
         raise UsageError(f"the number of images must be positive, not {limit}")

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..train.progress import Progress
-    from ..train.trainer import TrainResult
+    from ..train.loop.progress import Progress
+    from ..train.loop.trainer import TrainResult
 
 __all__ = ["train"]
 
@@ -24,7 +24,7 @@ def train(
     progress: "Progress | None" = None,
 ) -> "TrainResult":
     """Train by a recipe (a known name or a YAML file) into a run folder, `runs/<its name>` by default."""
-    from ..train.trainer import train_recipe
+    from ..train.loop.trainer import train_recipe
 
     return train_recipe(
         recipe,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..boards.loader import Board
-from ..compiler.counts import LayerCounts, total_counts
-from ..compiler.cycles import FoldRow
-from ..compiler.energy import DesignEnergy, EnergyReport
+from ..compiler.cost.counts import LayerCounts, total_counts
+from ..compiler.cost.energy import DesignEnergy, EnergyReport
+from ..compiler.schedule.cycles import FoldRow
 from ..hdl.manifest import EngineEntry, Manifest
 
 __all__ = [

@@ -13,7 +13,7 @@ from .charts import image_uri
 
 if TYPE_CHECKING:
     from ..compiler.ir import IntegerNetwork
-    from ..train.datasets import Samples
+    from ..train.data.datasets import Samples
 
 __all__ = ["Sample", "Score", "pick_samples", "sample_cards"]
 
@@ -106,7 +106,7 @@ def _module_scores(run_dir: Path, images: NDArray[np.generic]) -> NDArray[np.flo
     """PyTorch's outputs for raw images, in eval mode on the CPU."""
     import torch
 
-    from ..train.runs import load_run
+    from ..train.loop.runs import load_run
 
     run = load_run(run_dir)
     with torch.no_grad():

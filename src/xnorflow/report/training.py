@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..train.metrics import EpochRecord
+from ..train.loop.metrics import EpochRecord
 from .charts import Series, line_chart
 
 __all__ = ["Training", "training_charts"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..boards.loader import Board, load_board
-from ..compiler.energy import EnergyReport
+from ..compiler.cost.energy import EnergyReport
 from ..errors import UsageError
 from ..hdl.manifest import Manifest
 from .figures import Resources, picojoules

@@ -11,23 +11,23 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ..compiler.counts import count_layers, total_counts
-from ..compiler.cycles import fold_table
-from ..compiler.energy import DesignEnergy
-from ..compiler.energy import energy as energy_of
-from ..compiler.folding import load_folding
-from ..compiler.network_file import load_network
+from ..compiler.cost.counts import count_layers, total_counts
+from ..compiler.cost.energy import DesignEnergy
+from ..compiler.cost.energy import energy as energy_of
+from ..compiler.folds.folding import load_folding
+from ..compiler.schedule.cycles import fold_table
+from ..compiler.storage.network_file import load_network
 from ..errors import DataError
 from ..files import atomic_write
 from ..hdl.generate import load_design
-from ..train.metrics import read_metrics
+from ..train.loop.metrics import read_metrics
 from . import words
 from .figures import Resources, count_table, energy_rows, engine_cards, resources
 from .gallery import pick_samples, sample_cards
 from .training import training_charts
 
 if TYPE_CHECKING:
-    from ..train.datasets import Samples
+    from ..train.data.datasets import Samples
 
 __all__ = ["ReportResult", "write_report"]
 

@@ -1,0 +1,1 @@
+"""Operations, memory, energy and area, before anything is built."""

@@ -1,0 +1,1 @@
+"""The network file, and networks of other makers read into ours."""

@@ -1,0 +1,1 @@
+"""Counts to codes and to scores: thresholds, requantizers, the score unit."""

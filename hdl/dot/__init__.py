@@ -1,0 +1,1 @@
+"""The dot-product engine: popcounts, weight memories, constants."""

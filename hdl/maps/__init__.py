@@ -1,0 +1,1 @@
+"""Feature maps: sliding windows, pools, and how deep their line buffers are."""

@@ -1,0 +1,1 @@
+"""Stream parts: FIFOs, width converters, forks, joins, AXI ports."""

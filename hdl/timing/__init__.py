@@ -1,0 +1,1 @@
+"""The exact model of cycles, frame by frame, under stalls."""

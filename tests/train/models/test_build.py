@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from xnorflow.train.layers.activations import LinearQuant, LogQuant
+from xnorflow.train.layers.modules import BatchNorm1d, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
+from xnorflow.train.layers.qnn import LogWeights, SignedWeights, TernaryWeights
+from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights
+from xnorflow.train.models.build import build_model
+from xnorflow.train.recipe import ActivationSpec, LayerSpec, NormSpec, WeightSpec
+
+
+def test_layers_names_and_order(quick):
+    model = build_model(quick)
+    assert [(name, type(module)) for name, module in model.named_children()] == [
+        ("quantize", InputQuantizer),
+        ("flatten", nn.Flatten),
+        ("drop0", nn.Dropout),
+        ("fc1", QuantLinear),
+        ("norm1", BatchNorm1d),
+        ("act1", Sign),
+        ("drop1", nn.Dropout),
+        ("fc2", QuantLinear),
+        ("norm2", BatchNorm1d),
+        ("act2", Sign),
+        ("drop2", nn.Dropout),
+        ("fc3", QuantLinear),
+        ("scores", ScoreNorm),
+    ]
+
+
+def test_the_recipe_reaches_the_layers(quick):
+    norm = NormSpec(momentum=0.2, eps=1e-3, score_bits=12)
+    spec = replace(quick.model, activation=ActivationSpec("relu", 3, 0.5), norm=norm, dropout_hidden=0.0)
+    model = build_model(replace(quick, model=spec))
+    assert (model.quantize.bits, model.quantize.encoding, model.quantize.hi) == (2, "unsigned", 16)
+    assert (model.norm1.momentum, model.norm1.eps) == (0.2, 1e-3)
+    assert (model.scores.momentum, model.scores.eps, model.scores.score_bits) == (0.2, 1e-3, 12)
+    assert isinstance(model.act1, QuantReLU) and (model.act1.bits, model.act1.step) == (3, 0.5)
+    assert isinstance(model.act2, QuantReLU) and model.act2 is not model.act1
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (WeightSpec("binary"), BinaryWeights),
+        (WeightSpec("stochastic"), BinaryWeights),
+        (WeightSpec("bipolar", 3), BipolarWeights),
+        (WeightSpec("float"), FloatWeights),
+    ],
+)
+def test_weight_kinds(quick, spec, kind):
+    quantizer = build_model(replace(quick, model=replace(quick.model, weights=spec))).fc1.weight_quantizer
+    assert isinstance(quantizer, kind)
+    assert quantizer.bits == (32 if spec.kind == "float" else spec.bits)
+    assert getattr(quantizer, "stochastic", False) == (spec.kind == "stochastic")
+
+
+def test_mixed_precision(quick):
+    own = {
+        "fc1": LayerSpec(WeightSpec("ternary"), ActivationSpec("linear", 4, 0.25)),
+        "fc2": LayerSpec(activation=ActivationSpec("log_relu", 3, 0.5)),
+        "fc3": LayerSpec(WeightSpec("log", 3)),
+    }
+    model = build_model(replace(quick, model=replace(quick.model, weights=WeightSpec("signed", 4), layers=own)))
+    kinds = [TernaryWeights, SignedWeights, LogWeights]
+    assert [type(layer.weight_quantizer) for layer in (model.fc1, model.fc2, model.fc3)] == kinds
+    assert isinstance(model.act1, LinearQuant) and (model.act1.bits, model.act1.step) == (4, 0.25)
+    assert isinstance(model.act2, LogQuant) and not model.act2.signed
+
+
+def test_every_tensor_between_the_layers_is_an_integer_in_training_and_eval(quick):
+    for activation in (ActivationSpec("sign"), ActivationSpec("stochastic"), ActivationSpec("relu", 4, 0.25)):
+        spec = replace(quick.model, activation=activation, dropout_input=0.0, dropout_hidden=0.0)
+        model = build_model(replace(quick, model=spec))
+        for training in (True, False):
+            x = torch.randint(0, 17, (9, 8, 8), dtype=torch.uint8)
+            model.train(training)
+            for name, module in model.named_children():
+                x = module(x)
+                if not name.startswith(("norm", "scores")):
+                    assert torch.equal(x, x.round()), name
+                    assert x.dtype == torch.float32 or name == "quantize"
+            assert x.shape == (9, 10)
+
+
+def test_the_same_seed_gives_the_same_model(quick):
+    states = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        states.append(build_model(quick).fc1.weight)
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])

@@ -1,0 +1,221 @@
+"""Data sets as NumPy arrays; no torch. Training, validation and test samples of one kind never overlap.
+
+- digits: the 1,797 real 8x8 handwritten digits, 0..16, that scikit-learn bundles. Split by index: of every ten
+  samples two are test, one is validation, seven are training.
+- mnist: IDX files, gzip-packed or plain; the last 10,000 of the 60,000 training images are validation.
+- shakespeare: the 1,115,394 characters of tiny-shakespeare, one-hot, each labelled with the one behind it; the first
+  90 % are training, the next 5 % validation, the rest test, each cut into sequences of 64 characters.
+- cifar10: the binary version, data_batch_1.bin to data_batch_5.bin and test_batch.bin; the last 5,000 of the 50,000
+  training images are validation. A test batch may be cut to any whole number of records; all of it is the test set.
+"""
+
+import gzip
+import math
+import os
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config import nearest
+from ...errors import DataError, UsageError
+from .download import fetch_mnist
+from .text import CHARACTERS, read_characters
+
+__all__ = ["DATASETS", "DatasetInfo", "Samples", "Split", "load_dataset", "read_idx"]
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What is known of a data set without reading it: sample shape, class names, greatest raw value.
+
+    steps: samples a sequence; every split is whole sequences one behind the other. None: no sequences.
+    """
+
+    shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    top: int
+    steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """images: raw samples (B, *shape), uint8; labels: int64 (B,), indices into class_names.
+
+    steps: samples a sequence, where samples are time steps, sequences one behind the other; None: they are not.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    steps: int | None = None
+
+    @property
+    def last(self) -> NDArray[np.bool_] | None:
+        """Which samples end their sequences, bool (B,), the very last one among them; None without sequences."""
+        if self.steps is None:
+            return None
+        places = np.arange(1, len(self.labels) + 1)
+        ends: NDArray[np.bool_] = (places % self.steps == 0) | (places == len(places))
+        return ends
+
+    def in_turn(self, slots: int) -> "Samples":
+        """As many sequences as there are slots side by side, a sample of each in turn; what does not fill them is left
+        out. UsageError if that is everything."""
+        if self.steps is None or slots <= 1:
+            return self
+        groups = len(self.labels) // (slots * self.steps)
+        if not groups:
+            raise UsageError(f"{slots} sequences take turns, {self.steps} samples each: give more")
+        order = np.arange(groups * slots * self.steps).reshape(groups, slots, self.steps).transpose(0, 2, 1).ravel()
+        return replace(self, images=self.images[order], labels=self.labels[order], steps=slots * self.steps)
+
+    def ends(self, slots: int) -> NDArray[np.bool_] | None:
+        """`last` of samples that have been put `in_turn`: the end of a group is that of all its sequences."""
+        if self.steps is None or slots <= 1:
+            return self.last
+        ends: NDArray[np.bool_] = np.arange(len(self.labels)) % self.steps >= self.steps - slots
+        return ends
+
+
+_TEN = tuple("0123456789")
+_CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+DATASETS = {
+    "digits": DatasetInfo((8, 8), _TEN, 16),
+    "mnist": DatasetInfo((28, 28), _TEN, 255),
+    "cifar10": DatasetInfo((32, 32, 3), _CIFAR, 255),
+    "shakespeare": DatasetInfo((len(CHARACTERS),), tuple(c if c != "\n" else "newline" for c in CHARACTERS), 1, 64),
+}
+_FOLDERS = {
+    "mnist": "mnist",
+    "cifar10": "cifar-10-batches-bin",
+    "shakespeare": "tiny-shakespeare",
+}  # as the public copies call them
+
+
+def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = None) -> Samples:
+    """Raw samples of one split.
+
+    data_dir: a folder with one sub-folder per data set under its public name, or that sub-folder itself; None: the
+    folder named by XNORFLOW_DATA, and without it, for MNIST, a download into build/data. Raises UsageError for an
+    unknown name or split, DataError for files that are missing, damaged or of the wrong shape.
+    """
+    if name not in DATASETS:
+        raise UsageError(
+            f"unknown data set {name!r}; did you mean {nearest(name, DATASETS)!r}? (known: {', '.join(DATASETS)})"
+        )
+    if split not in get_args(Split):
+        raise UsageError(f"unknown split {split!r}; the splits are {', '.join(get_args(Split))}")
+    match name:
+        case "digits":
+            images, labels = _digits(split)
+        case "mnist":
+            images, labels = _mnist(split, data_dir)
+        case "shakespeare":
+            images, labels = read_characters(_folder(name, data_dir), split, DATASETS[name].steps or 1)
+        case _:
+            images, labels = _cifar10(split, data_dir)
+    return Samples(images, labels, DATASETS[name].class_names, DATASETS[name].steps)
+
+
+def _digits(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError("the digits data set comes with scikit-learn: pip install 'xnorflow[train]'") from error
+    bunch = load_digits()
+    place = np.arange(len(bunch.images)) % 10
+    chosen = {"test": place >= 8, "validation": place == 7, "train": place < 7}[split]
+    return bunch.images[chosen].astype(np.uint8), bunch.target[chosen].astype(np.int64)
+
+
+def _mnist(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    folder = _folder("mnist", data_dir)
+    stem, count = ("t10k", 10_000) if split == "test" else ("train", 60_000)
+    images = read_idx(_find(folder, f"{stem}-images-idx3-ubyte"), (count, 28, 28))
+    labels = read_idx(_find(folder, f"{stem}-labels-idx1-ubyte"), (count,))
+    if labels.max() > 9:
+        raise DataError(f"{folder}: a label of {stem} is {labels.max()}; MNIST has 0 to 9")
+    part = {"train": slice(0, 50_000), "validation": slice(50_000, None), "test": slice(None)}[split]
+    return images[part], labels[part].astype(np.int64)
+
+
+def _cifar10(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    folder = _folder("cifar10", data_dir)
+    if split == "test":
+        records = _records(folder / "test_batch.bin", None)
+    else:
+        records = np.concatenate([_records(folder / f"data_batch_{i}.bin", 10_000) for i in range(1, 6)])
+        records = records[-5000:] if split == "validation" else records[:-5000]
+    planes = records[:, 1:].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64)
+
+
+def _records(path: Path, count: int | None) -> NDArray[np.uint8]:
+    """The records (B, 3073) of a CIFAR-10 batch: a label, then the planes R, G and B. count: B, None for any."""
+    size = 1 + 3 * 32 * 32
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"there is no {path}; give --data-dir or XNORFLOW_DATA a folder that has it") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if not content or len(content) % size or count not in (None, len(content) // size):
+        wanted = f"{count * size}" if count else f"a multiple of {size}"
+        raise DataError(f"{path} is damaged: {len(content)} bytes, not {wanted}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, size)
+    if records[:, 0].max() > 9:
+        raise DataError(f"{path} is damaged: a label is {records[:, 0].max()}; CIFAR-10 has 0 to 9")
+    return records
+
+
+def _folder(name: str, data_dir: Path | str | None) -> Path:
+    """The folder of the data set `name`; MNIST is downloaded where neither --data-dir nor XNORFLOW_DATA is given."""
+    source = "--data-dir"
+    if data_dir is None:
+        source, data_dir = "XNORFLOW_DATA", os.environ.get("XNORFLOW_DATA") or None
+    if data_dir is None and name != "mnist":
+        raise DataError(f"{name} is not downloaded; give --data-dir or XNORFLOW_DATA a folder with {_FOLDERS[name]}")
+    if data_dir is None:
+        return fetch_mnist(Path("build") / "data" / name)
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise DataError(f"{root}, given by {source}, is not a folder")
+    return root / _FOLDERS[name] if (root / _FOLDERS[name]).is_dir() else root
+
+
+def _find(folder: Path, stem: str) -> Path:
+    for candidate in (folder / stem, folder / f"{stem}.gz"):
+        if candidate.is_file():
+            return candidate
+    raise DataError(f"{folder} has neither {stem} nor {stem}.gz; give --data-dir or XNORFLOW_DATA a folder that has")
+
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The unsigned bytes of an IDX file (plain, or gzip if its name ends in .gz), which must have that shape.
+
+    IDX: two zero bytes, the type (8: unsigned byte), the number of axes, each axis as a big-endian 32-bit number,
+    then the values. DataError if the file is damaged or holds something else.
+    """
+    try:
+        raw = path.read_bytes()
+        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    start = 4 + 4 * len(shape)
+    header = np.frombuffer(content[:start], ">u4") if len(content) >= start else None
+    if header is None or header[0] != 0x800 + len(shape):
+        raise DataError(f"{path} is not an IDX file of unsigned bytes with {len(shape)} axes")
+    found = tuple(int(n) for n in header[1:])
+    if found != shape:
+        raise DataError(f"{path} holds an array of shape {found}, not {shape}")
+    if len(content) != start + math.prod(shape):
+        raise DataError(f"{path} is damaged: {len(content)} bytes, not {start + math.prod(shape)}")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

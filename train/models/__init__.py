@@ -1,0 +1,1 @@
+"""Networks of a recipe: what it says of them, and how they are built."""

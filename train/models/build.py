@@ -1,0 +1,148 @@
+"""A recipe's network: what stands in front, if anything, and a multi-layer perceptron."""
+
+import math
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from ...errors import UsageError
+from ..data.datasets import DATASETS, DatasetInfo
+from ..layers.activations import LinearQuant, LogQuant
+from ..layers.modules import (
+    BatchNorm1d,
+    BatchNorm2d,
+    ChannelsFirst,
+    InputQuantizer,
+    QuantConv2d,
+    QuantLinear,
+    QuantReLU,
+    ScoreNorm,
+    Sign,
+)
+from ..layers.qnn import LogWeights, SignedWeights, TernaryWeights
+from ..layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
+from ..layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN
+from ..recipe import ActivationSpec, Recipe, RecurrentSpec, WeightSpec
+from .residual import residual_layers
+
+__all__ = ["build_activation", "build_model", "build_weights"]
+
+
+def build_weights(spec: WeightSpec) -> WeightQuantizer:
+    """A new weight quantizer."""
+    match spec.kind:
+        case "binary" | "stochastic":
+            return BinaryWeights(stochastic=spec.kind == "stochastic")
+        case "bipolar":
+            return BipolarWeights(spec.bits)
+        case "signed":
+            return SignedWeights(spec.bits)
+        case "log":
+            return LogWeights(spec.bits)
+        case "ternary":
+            return TernaryWeights()
+        case "float":
+            return FloatWeights()
+
+
+def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | LogQuant:
+    """A new activation."""
+    match spec.kind:
+        case "relu":
+            return QuantReLU(spec.bits, spec.step)
+        case "linear":
+            return LinearQuant(spec.bits, spec.step)
+        case "log" | "log_relu":
+            return LogQuant(spec.bits, spec.step, signed=spec.kind == "log")
+        case "sign" | "stochastic":
+            return Sign(stochastic=spec.kind == "stochastic")
+
+
+def build_model(recipe: Recipe) -> nn.Sequential:
+    """Raw samples (B, *shape) -> scores (B, C), freshly initialised from torch's generator.
+
+    quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] or [channels and what
+    `residual.residual_layers` lists,] or [embed, embed_act, cell,] flatten, [drop0], then per hidden layer i: fc_i,
+    norm_i, act_i, [drop_i], then fc and scores. The names are those that the exported network and the Verilog show.
+    UsageError where the convolutions leave nothing of the map.
+    """
+    info, spec = DATASETS[recipe.dataset], recipe.model
+    source = recipe.input
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers["quantize"] = InputQuantizer(source.bits, source.encoding, source.lo, source.hi)
+    if spec.convs:
+        layers |= _convolutions(recipe)
+    if spec.residual is not None:
+        layers["channels"] = ChannelsFirst()
+        layers |= residual_layers(spec.residual, _channels(info), spec.norm)
+    layers["flatten"] = nn.Flatten()
+    if spec.recurrent is not None:
+        layers |= _recurrent(spec.recurrent, spec.weights, info)
+    if spec.dropout_input:
+        layers["drop0"] = nn.Dropout(spec.dropout_input)
+    width = _width(nn.Sequential(layers), info.shape)
+    for i, hidden in enumerate(spec.hidden, start=1):
+        layers[f"fc{i}"] = QuantLinear(width, hidden, weight=build_weights(spec.weights_of(f"fc{i}")))
+        layers[f"norm{i}"] = BatchNorm1d(hidden, eps=spec.norm.eps, momentum=spec.norm.momentum)
+        layers[f"act{i}"] = build_activation(spec.activation_of(f"fc{i}"))
+        if spec.dropout_hidden:
+            layers[f"drop{i}"] = nn.Dropout(spec.dropout_hidden)
+        width = hidden
+    classes = len(info.class_names)
+    last = f"fc{len(spec.hidden) + 1}"
+    layers[last] = QuantLinear(width, classes, weight=build_weights(spec.weights_of(last)))
+    layers["scores"] = ScoreNorm(classes, spec.norm.eps, spec.norm.momentum, score_bits=spec.norm.score_bits)
+    return nn.Sequential(layers)
+
+
+def _recurrent(spec: RecurrentSpec, weights: WeightSpec, info: DatasetInfo) -> OrderedDict[str, nn.Module]:
+    """One-hot samples to learned codes on the state's grid, and the recurrent layer."""
+    sizes, weight = (spec.embed, spec.hidden), build_weights(weights)
+    layer: QuantRecurrent
+    if spec.kind == "lstm":
+        cell = CellSpec(spec.gate_bits, spec.cell_bits, spec.cell_point)
+        layer = QuantLSTM(*sizes, weight=weight, bits=spec.bits, cell=cell, steps=info.steps)
+    else:
+        layer = QuantRNN(*sizes, weight=weight, bits=spec.bits, steps=info.steps)
+    table = QuantLinear(math.prod(info.shape), spec.embed, weight=build_weights(weights))
+    nn.init.uniform_(table.weight, -1, 1)  # all codes from the beginning
+    return OrderedDict(embed=table, embed_act=QuantHardtanh(spec.bits), cell=layer)
+
+
+def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
+    spec, channels = recipe.model, _channels(DATASETS[recipe.dataset])
+    layers: OrderedDict[str, nn.Module] = OrderedDict(channels=ChannelsFirst())
+    for i, conv in enumerate(spec.convs, start=1):
+        layers[f"conv{i}"] = QuantConv2d(
+            channels,
+            conv.channels,
+            conv.kernel,
+            weight=build_weights(spec.weights_of(f"conv{i}")),
+            stride=conv.stride,
+            padding=conv.padding,
+            pad_value=conv.pad_value,
+        )
+        layers[f"conv_norm{i}"] = BatchNorm2d(conv.channels, eps=spec.norm.eps, momentum=spec.norm.momentum)
+        layers[f"conv_act{i}"] = build_activation(spec.activation_of(f"conv{i}"))
+        if conv.pool:
+            layers[f"pool{i}"] = nn.MaxPool2d(conv.pool)
+        channels = conv.channels
+    return layers
+
+
+def _channels(info: DatasetInfo) -> int:
+    """Channels of an image; grey ones come without the axis."""
+    return info.shape[2] if len(info.shape) == 3 else 1
+
+
+def _width(layers: nn.Sequential, shape: tuple[int, ...]) -> int:
+    """How many elements a sample has behind the layers, which are run on one in eval mode."""
+    layers.eval()
+    try:
+        with torch.no_grad():
+            width: int = layers(torch.zeros(1, *shape)).shape[1]
+    except RuntimeError as error:
+        raise UsageError(f"model: the convolutions do not fit images of shape {shape}: {error}") from error
+    layers.train()
+    return width

@@ -1,0 +1,226 @@
+"""What a recipe says about the network: layers, and what weights and activations they have. No torch here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...config import nearest
+from ...errors import UsageError
+
+__all__ = [
+    "ActivationSpec",
+    "BlockSpec",
+    "ConvSpec",
+    "LayerSpec",
+    "ModelSpec",
+    "NormSpec",
+    "RecurrentSpec",
+    "ResidualSpec",
+    "WeightSpec",
+    "code_bits",
+    "fraction",
+    "positive",
+]
+
+_MAX_WIDTH = 1 << 16  # with 8-bit codes the accumulators of the next layer stay exact in float32, below 2^24
+
+
+def positive(**values: float) -> None:
+    """UsageError naming the first value that is not above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise UsageError(f"{name} must be positive, not {value:g}")
+
+
+def fraction(**values: float) -> None:
+    """UsageError naming the first value that is not from 0 to below 1."""
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise UsageError(f"{name} must be at least 0 and below 1, not {value:g}")
+
+
+def code_bits(bits: int) -> None:
+    """UsageError unless the width is one that codes have."""
+    if not 1 <= bits <= 8:
+        raise UsageError(f"bits must be from 1 to 8, not {bits}")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSpec:
+    """Weights: binary (deterministic), stochastic (BinaryConnect), ternary, float (no integer form), or of n bits:
+    bipolar (odd integers), signed (with a zero), log (powers of two)."""
+
+    kind: Literal["binary", "stochastic", "bipolar", "signed", "log", "ternary", "float"] = "binary"
+    bits: int = 1
+
+    def __post_init__(self) -> None:
+        code_bits(self.bits)
+        if self.bits != 1 and self.kind not in ("bipolar", "signed", "log"):
+            raise UsageError(
+                f"bits {self.bits} needs kind: bipolar, signed or log; {self.kind} weights have none to choose"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationSpec:
+    """Activations: sign, stochastic sign, or codes of `bits` bits in steps of `step`: a ReLU, linear with a sign, the
+    nearest power of two with a sign (log) or as a ReLU (log_relu)."""
+
+    kind: Literal["sign", "stochastic", "relu", "linear", "log", "log_relu"] = "sign"
+    bits: int = 1
+    step: float = 1.0
+
+    def __post_init__(self) -> None:
+        code_bits(self.bits)
+        positive(step=self.step)
+        if self.bits != 1 and self.kind in ("sign", "stochastic"):
+            raise UsageError(f"bits {self.bits} needs kind: relu, linear, log or log_relu; a {self.kind} has one bit")
+
+
+@dataclass(frozen=True, slots=True)
+class NormSpec:
+    """BatchNorm: momentum of the running statistics (the papers' alpha), eps, bits of the integer score slopes."""
+
+    momentum: float = 0.1
+    eps: float = 1e-4
+    score_bits: int = 16
+
+    def __post_init__(self) -> None:
+        positive(momentum=self.momentum, eps=self.eps)
+        if self.momentum > 1:
+            raise UsageError(f"momentum must be at most 1, not {self.momentum:g}")
+        if not 2 <= self.score_bits <= 24:
+            raise UsageError(f"score_bits must be from 2 to 24, not {self.score_bits}")
+
+
+@dataclass(frozen=True, slots=True)
+class ConvSpec:
+    """A convolution with normalisation and activation; square kernel and padding.
+
+    pad_value: the integer outside the map, a value of the layer's input. pool: side and stride of a max-pool behind
+    the activation, 0 for none.
+    """
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 0
+    pad_value: int = 0
+    pool: int = 0
+
+    def __post_init__(self) -> None:
+        positive(channels=self.channels, kernel=self.kernel, stride=self.stride)
+        for name, value in (("padding", self.padding), ("pool", self.pool)):
+            if value < 0:
+                raise UsageError(f"{name} must not be negative, not {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """What a layer has of its own: its weights, the activation behind it. None: the model's."""
+
+    weights: WeightSpec | None = None
+    activation: ActivationSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentSpec:
+    """A table of `embed` learned codes for each one-hot sample, and a recurrent layer of `hidden` units behind it.
+
+    bits: of the codes and of the state. gate_bits, cell_bits, cell_point: an LSTM's, see `recurrent.CellSpec`.
+    """
+
+    kind: Literal["rnn", "lstm"]
+    embed: int
+    hidden: int
+    bits: int = 4
+    gate_bits: int = 4
+    cell_bits: int = 10
+    cell_point: int = 6
+
+    def __post_init__(self) -> None:
+        positive(embed=self.embed, hidden=self.hidden)
+        code_bits(self.bits)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """A residual block: how many channels it yields, and by how much it shrinks the map."""
+
+    channels: int
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        positive(channels=self.channels, stride=self.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualSpec:
+    """A convolution of `stem` channels, residual blocks with 1-bit convolutions, the sum of the map (`residual`).
+
+    bits, step: the grid of the codes that pass the blocks. pad_value: what stands outside the input's map, a value of
+    the model's input.
+    """
+
+    stem: int
+    blocks: tuple[BlockSpec, ...]
+    bits: int = 4
+    step: float = 0.5
+    stem_kernel: int = 3
+    stem_stride: int = 1
+    pad_value: int = 0
+
+    def __post_init__(self) -> None:
+        positive(stem=self.stem, step=self.step, stem_kernel=self.stem_kernel, stem_stride=self.stem_stride)
+        code_bits(self.bits)
+        if self.bits == 1 or not self.blocks:
+            raise UsageError("residual needs at least one block and 2 bits; with 1 bit it would be a chain of signs")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Convolutions, residual blocks or a recurrent layer, if any, then a multi-layer perceptron: widths of the hidden
+    layers, and what stands in them.
+
+    weights, activation: of all layers; layers: of single ones (conv1, ..., fc1, ...) instead, for mixed precision.
+    """
+
+    hidden: tuple[int, ...]
+    convs: tuple[ConvSpec, ...] = ()
+    residual: ResidualSpec | None = None
+    recurrent: RecurrentSpec | None = None
+    weights: WeightSpec = field(default_factory=WeightSpec)
+    activation: ActivationSpec = field(default_factory=ActivationSpec)
+    layers: Mapping[str, LayerSpec] = field(default_factory=dict)
+    norm: NormSpec = field(default_factory=NormSpec)
+    dropout_input: float = 0.0
+    dropout_hidden: float = 0.0
+
+    def __post_init__(self) -> None:
+        for width in self.hidden:
+            positive(hidden=width)
+            if width > _MAX_WIDTH:
+                raise UsageError(f"hidden must be at most {_MAX_WIDTH}, not {width}")
+        fraction(dropout_input=self.dropout_input, dropout_hidden=self.dropout_hidden)
+        fronts = [name for name in ("convs", "residual", "recurrent") if getattr(self, name)]
+        if len(fronts) > 1:
+            raise UsageError(f"a model has one of convs, residual and recurrent, not {' and '.join(fronts)}")
+        names = [f"conv{i}" for i, _ in enumerate(self.convs, start=1)]
+        names += [f"fc{i}" for i in range(1, len(self.hidden) + 2)]
+        for name, layer in self.layers.items():
+            if name not in names:
+                raise UsageError(
+                    f"layers: no layer {name!r}; did you mean {nearest(name, names)!r}? (known: {', '.join(names)})"
+                )
+            if name == names[-1] and layer.activation is not None:
+                raise UsageError(f"layers: {name} yields the scores; no activation stands behind it")
+
+    def weights_of(self, layer: str) -> WeightSpec:
+        """Of a convolution or dense layer, by its name."""
+        own = self.layers.get(layer, LayerSpec()).weights
+        return self.weights if own is None else own
+
+    def activation_of(self, layer: str) -> ActivationSpec:
+        """Behind a convolution or dense layer, by its name."""
+        own = self.layers.get(layer, LayerSpec()).activation
+        return self.activation if own is None else own
