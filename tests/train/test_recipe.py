@@ -49,6 +49,19 @@ def test_the_recipes_that_come_with_the_package():
     connect = load_recipe("mnist-bc")
     assert (connect.input.bits, connect.model.activation.kind, connect.model.hidden) == (8, "relu", (1024,) * 3)
     assert connect.model.weights.kind == "binary"
+    for name in (
+        "digits",
+        "mnist-sfc",
+        "mnist-lfc",
+        "cifar10-cnv",
+    ):  # of the same layers, for an int8 network beside it
+        twin, model = load_recipe(f"{name}-float").model, load_recipe(name).model
+        assert (twin.hidden, len(twin.convs)) == (model.hidden, len(model.convs))
+        assert all(
+            (a.channels, a.kernel, a.pool) == (b.channels, b.kernel, b.pool)
+            for a, b in zip(twin.convs, model.convs, strict=True)
+        )
+        assert (twin.weights.kind, twin.activation.kind) == ("float", "float")
 
 
 def test_a_file_is_named_after_itself_and_written_back_whole(small, tmp_path):

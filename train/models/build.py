@@ -9,6 +9,7 @@ from torch import nn
 from ...errors import UsageError
 from ..data.datasets import DATASETS, DatasetInfo
 from ..layers.activations import LinearQuant, LogQuant
+from ..layers.dropout import Dropout
 from ..layers.modules import (
     BatchNorm1d,
     BatchNorm2d,
@@ -46,7 +47,7 @@ def build_weights(spec: WeightSpec) -> WeightQuantizer:
             return FloatWeights()
 
 
-def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | LogQuant:
+def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | LogQuant | nn.ReLU:
     """A new activation."""
     match spec.kind:
         case "relu":
@@ -57,6 +58,8 @@ def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | L
             return LogQuant(spec.bits, spec.step, signed=spec.kind == "log")
         case "sign" | "stochastic":
             return Sign(stochastic=spec.kind == "stochastic")
+        case "float":
+            return nn.ReLU()
 
 
 def build_model(recipe: Recipe) -> nn.Sequential:
@@ -80,14 +83,14 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     if spec.recurrent is not None:
         layers |= _recurrent(spec.recurrent, spec.weights, info)
     if spec.dropout_input:
-        layers["drop0"] = nn.Dropout(spec.dropout_input)
+        layers["drop0"] = Dropout(spec.dropout_input)
     width = _width(nn.Sequential(layers), info.shape)
     for i, hidden in enumerate(spec.hidden, start=1):
         layers[f"fc{i}"] = QuantLinear(width, hidden, weight=build_weights(spec.weights_of(f"fc{i}")))
         layers[f"norm{i}"] = BatchNorm1d(hidden, eps=spec.norm.eps, momentum=spec.norm.momentum)
         layers[f"act{i}"] = build_activation(spec.activation_of(f"fc{i}"))
         if spec.dropout_hidden:
-            layers[f"drop{i}"] = nn.Dropout(spec.dropout_hidden)
+            layers[f"drop{i}"] = Dropout(spec.dropout_hidden)
         width = hidden
     classes = len(info.class_names)
     last = f"fc{len(spec.hidden) + 1}"

@@ -64,17 +64,19 @@ class WeightSpec:
 @dataclass(frozen=True, slots=True)
 class ActivationSpec:
     """Activations: sign, stochastic sign, or codes of `bits` bits in steps of `step`: a ReLU, linear with a sign, the
-    nearest power of two with a sign (log) or as a ReLU (log_relu)."""
+    nearest power of two with a sign (log) or as a ReLU (log_relu); or float: a ReLU without codes, for `--int8`."""
 
-    kind: Literal["sign", "stochastic", "relu", "linear", "log", "log_relu"] = "sign"
+    kind: Literal["sign", "stochastic", "relu", "linear", "log", "log_relu", "float"] = "sign"
     bits: int = 1
     step: float = 1.0
 
     def __post_init__(self) -> None:
         code_bits(self.bits)
         positive(step=self.step)
-        if self.bits != 1 and self.kind in ("sign", "stochastic"):
-            raise UsageError(f"bits {self.bits} needs kind: relu, linear, log or log_relu; a {self.kind} has one bit")
+        if self.bits != 1 and self.kind in ("sign", "stochastic", "float"):
+            raise UsageError(
+                f"bits {self.bits} needs kind: relu, linear, log or log_relu; {self.kind} has none to choose"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from xnorflow.errors import UsageError
 from xnorflow.train.layers.activations import LinearQuant, LogQuant
 from xnorflow.train.layers.modules import BatchNorm1d, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
 from xnorflow.train.layers.qnn import LogWeights, SignedWeights, TernaryWeights
@@ -70,6 +71,13 @@ def test_mixed_precision(quick):
     assert [type(layer.weight_quantizer) for layer in (model.fc1, model.fc2, model.fc3)] == kinds
     assert isinstance(model.act1, LinearQuant) and (model.act1.bits, model.act1.step) == (4, 0.25)
     assert isinstance(model.act2, LogQuant) and not model.act2.signed
+
+
+def test_float_activations_are_plain_relus(quick):
+    model = build_model(replace(quick, model=replace(quick.model, activation=ActivationSpec("float"))))
+    assert type(model.act1) is nn.ReLU
+    with pytest.raises(UsageError, match="float has none to choose"):
+        ActivationSpec("float", bits=2)
 
 
 def test_every_tensor_between_the_layers_is_an_integer_in_training_and_eval(quick):
