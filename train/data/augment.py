@@ -1,4 +1,4 @@
-"""Random distortions of training images, drawn from torch's generator. Validation and test never see them."""
+"""Random distortions of training images, for each sample by itself. Validation and test never see them."""
 
 import math
 
@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..layers.randomness import draw_per_sample, uniform
 from ..recipe import AugmentSpec
 
 __all__ = ["distort"]
+
+_CPU = torch.device("cpu")  # where the random numbers are drawn: the same on every device
 
 
 def distort(images: Tensor, spec: AugmentSpec) -> Tensor:
@@ -25,7 +28,7 @@ def distort(images: Tensor, spec: AugmentSpec) -> Tensor:
 
 def _affine(images: Tensor, spec: AugmentSpec) -> Tensor:
     count, height, width = images.shape[:3]
-    u = torch.empty(6, count).uniform_(-1, 1).to(images.device)  # drawn on the CPU: the same on every device
+    u = draw_per_sample(uniform(-1, 1, torch.float32, _CPU), (count, 6), _CPU).T.to(images.device)
     angle = u[0] * math.radians(spec.rotate)
     x_scale, y_scale = 1 + u[1] * spec.scale, 1 + u[2] * spec.scale
     cosine, sine = torch.cos(angle), torch.sin(angle)
@@ -44,10 +47,11 @@ def _moved(images: Tensor, crop: int, flip: bool) -> Tensor:
     count, height, width = images.shape[:3]
     border = (0, 0) * (images.dim() - 3) + (crop,) * 4
     padded = F.pad(images, border) if crop else images
-    top, left = torch.randint(0, 2 * crop + 1, (2, count))
+    moves = draw_per_sample(uniform(0, 1, torch.float64, _CPU), (count, 3), _CPU)
+    top, left = moves[:, :2].mul(2 * crop + 1).long().T
     rows = top[:, None] + torch.arange(height)
     columns = left[:, None] + torch.arange(width)
     if flip:
-        columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)
+        columns = torch.where(moves[:, 2:] < 0.5, columns.flip(1), columns)
     samples = torch.arange(count)[:, None, None]
     return padded[samples.to(images.device), rows[:, :, None].to(images.device), columns[:, None, :].to(images.device)]

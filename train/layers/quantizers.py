@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UnsupportedLayerError, UsageError
+from .randomness import draw_per_sample, draw_shared, uniform
 
 __all__ = [
     "BinaryWeights",
@@ -70,7 +71,8 @@ class _SignIdentity(torch.autograd.Function):
         if buffer is None or (buffer.shape, buffer.dtype, buffer.device) != (weight.shape, weight.dtype, weight.device):
             buffer = torch.empty_like(weight)
         ctx.buffer, ctx.spare = buffer, spare
-        _plus_minus(weight, torch.empty_like(weight).uniform_(-1, 1) if stochastic else 0.0, buffer)
+        draw = uniform(-1, 1, weight.dtype, weight.device)
+        _plus_minus(weight, draw_shared(draw, weight.shape, weight.device) if stochastic else 0.0, buffer)
         return buffer.detach()
 
     @staticmethod
@@ -104,7 +106,8 @@ class _SignClipped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, stochastic: bool) -> Tensor:
         ctx.save_for_backward(x)
-        return _plus_minus(x, torch.empty_like(x).uniform_(-1, 1) if stochastic else 0.0)
+        draw = uniform(-1, 1, x.dtype, x.device)
+        return _plus_minus(x, draw_per_sample(draw, x.shape, x.device) if stochastic else 0.0)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -158,7 +161,7 @@ def sign(x: Tensor) -> Tensor:
 
 
 def sign_stochastic(x: Tensor) -> Tensor:
-    """+1 with probability clip((x + 1) / 2, 0, 1), else -1; gradient as for `sign`. Draws from torch's generator."""
+    """+1 with probability clip((x + 1) / 2, 0, 1), else -1; gradient as for `sign`. See `randomness`."""
     return _sign_clipped(x, True)
 
 

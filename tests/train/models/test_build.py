@@ -6,6 +6,7 @@ from torch import nn
 
 from xnorflow.errors import UsageError
 from xnorflow.train.layers.activations import LinearQuant, LogQuant
+from xnorflow.train.layers.dropout import Dropout
 from xnorflow.train.layers.modules import BatchNorm1d, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
 from xnorflow.train.layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights
@@ -18,15 +19,15 @@ def test_layers_names_and_order(quick):
     assert [(name, type(module)) for name, module in model.named_children()] == [
         ("quantize", InputQuantizer),
         ("flatten", nn.Flatten),
-        ("drop0", nn.Dropout),
+        ("drop0", Dropout),
         ("fc1", QuantLinear),
         ("norm1", BatchNorm1d),
         ("act1", Sign),
-        ("drop1", nn.Dropout),
+        ("drop1", Dropout),
         ("fc2", QuantLinear),
         ("norm2", BatchNorm1d),
         ("act2", Sign),
-        ("drop2", nn.Dropout),
+        ("drop2", Dropout),
         ("fc3", QuantLinear),
         ("scores", ScoreNorm),
     ]
@@ -41,7 +42,7 @@ def test_the_recipe_reaches_the_layers(quick):
     assert (model.scores.momentum, model.scores.eps, model.scores.score_bits) == (0.2, 1e-3, 12)
     assert isinstance(model.act1, QuantReLU) and (model.act1.bits, model.act1.step) == (3, 0.5)
     assert isinstance(model.act2, QuantReLU) and model.act2 is not model.act1
-    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.1]
+    assert [m.p for m in model.modules() if isinstance(m, Dropout)] == [0.1]
 
 
 @pytest.mark.parametrize(
