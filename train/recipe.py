@@ -4,7 +4,6 @@ A recipe is a name of `list_recipes` or a path to a YAML file. An unknown key is
 known one.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from .models.spec import (
     fraction,
     positive,
 )
+from .schedule import ScheduleName, schedule_rate
 
 __all__ = [
     "ActivationSpec",
@@ -43,6 +43,7 @@ __all__ = [
     "Recipe",
     "RecurrentSpec",
     "ResidualSpec",
+    "TeacherSpec",
     "WeightSpec",
     "list_recipes",
     "load_recipe",
@@ -73,14 +74,19 @@ class InputSpec:
 class OptimizerSpec:
     """Adam, or SGD with Nesterov momentum; learning rate from lr to lr_final over the run.
 
-    schedule: exponential lr * (lr_final / lr)^t, cosine, or constant, with t from 0 to 1 over all steps.
+    schedule: `schedule.schedule_rate` has the formulas. every: epochs between drops (step), of a cosine
+    (warm-restarts), or without a new best validation accuracy before a drop (plateau). factor: of a drop.
+    warmup: so many epochs, fractions too, in which the rate rises linearly from 0 to that of the schedule.
     lr_scale: glorot multiplies a layer's rate by s = 1 / sqrt(1.5 / (n_in + n_out)) (Adam) or s^2 (SGD); none by 1.
     """
 
     lr: float
     lr_final: float | None = None
     kind: Literal["adam", "sgd"] = "adam"
-    schedule: Literal["exponential", "cosine", "constant"] = "exponential"
+    schedule: ScheduleName = "exponential"
+    every: int | None = None
+    factor: float = 0.1
+    warmup: float = 0.0
     lr_scale: Literal["glorot", "none"] = "glorot"
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -90,18 +96,27 @@ class OptimizerSpec:
         positive(lr=self.lr, eps=self.eps)
         fraction(momentum=self.momentum, betas=max(self.betas))
         fraction(betas=min(self.betas))
-        if (self.lr_final is None) != (self.schedule == "constant"):
-            raise UsageError("lr_final goes with the schedules exponential and cosine, and they need it")
-        if self.lr_final is not None and not (self.lr_final > 0 or (self.schedule == "cosine" and self.lr_final == 0)):
+        positive(factor=self.factor, every=1 if self.every is None else self.every)
+        if self.warmup < 0:
+            raise UsageError(f"warmup must not be negative, not {self.warmup:g}")
+        final, every = ("exponential", "cosine", "warm-restarts"), ("step", "warm-restarts", "plateau")
+        if (self.lr_final is None) == (self.schedule in final):
+            raise UsageError(f"lr_final goes with the schedules {', '.join(final)}, and they need it")
+        if (self.every is None) == (self.schedule in every):
+            raise UsageError(f"every goes with the schedules {', '.join(every)}, and they need it")
+        if self.lr_final is not None and not (
+            self.lr_final > 0 or (self.schedule != "exponential" and self.lr_final == 0)
+        ):
             raise UsageError(f"lr_final must be positive, not {self.lr_final:g}")
 
-    def rate(self, t: float) -> float:
-        """The learning rate at the fraction t of the run."""
-        if self.lr_final is None:
-            return self.lr
-        if self.schedule == "cosine":
-            return self.lr_final + (self.lr - self.lr_final) * (1 + math.cos(math.pi * t)) / 2
-        return self.lr * math.pow(self.lr_final / self.lr, t)
+    def rate(self, epoch: float, epochs: int = 1, accuracies: Sequence[float] = ()) -> float:
+        """The learning rate where `epoch` epochs (fractions counted in) of the run are done.
+
+        accuracies: on the validation samples, of the epochs that are done.
+        """
+        every = 1 if self.every is None else self.every
+        rate = schedule_rate(self.schedule, self.lr, self.lr_final, every, self.factor, epoch, epochs, accuracies)
+        return rate * min(1.0, epoch / self.warmup) if self.warmup else rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +140,32 @@ class AugmentSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TeacherSpec:
+    """A finished run whose scores the network learns too (Hinton, Vinyals, Dean 2015, 1503.02531).
+
+    The loss is (1 - weight) * loss + weight * temperature^2 * KL(softmax(teacher / temperature) ||
+    softmax(scores / temperature)), the mean over the batch.
+    """
+
+    run: str
+    temperature: float = 4.0
+    weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        positive(temperature=self.temperature)
+        if not 0 < self.weight <= 1:
+            raise UsageError(f"weight of the teacher must be above 0 and at most 1, not {self.weight:g}")
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """A training run. precision bf16: matrix products of training in bfloat16; evaluation is always float32.
+    """A training run. precision bf16: matrix products of training in bfloat16, evaluation in float32; float64: all of
+    training and its evaluation, for comparisons.
+
+    accumulate: a step's batch goes through the network in so many parts, whose gradients add up: the same as in one,
+    but that BatchNorm takes each part's statistics. Under torchrun each part is shared out among the processes, whose
+    statistics are those of the whole part.
+    init: a run whose best weights this one begins with, those of equal name and shape. teacher: distillation.
 
     threads: CPU threads of torch (none: torch's own choice). The same weights come out again only with the same
     number, so the run records it. name: that of the file, where the file does not give one.
@@ -143,15 +182,22 @@ class Recipe:
     loss: Literal["square-hinge", "cross-entropy"] = "square-hinge"
     label_smoothing: float = 0.0
     seed: int = 1
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "bf16", "float64"] = "float32"
     threads: int | None = None
+    accumulate: int = 1
+    init: str | None = None
+    teacher: TeacherSpec | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
         positive(epochs=self.epochs, batch=self.batch, threads=1 if self.threads is None else self.threads)
+        positive(accumulate=self.accumulate)
         fraction(label_smoothing=self.label_smoothing)
-        if self.batch < 2:
-            raise UsageError("batch must be at least 2: BatchNorm needs a variance")
+        if self.batch % self.accumulate or self.batch < 2 * self.accumulate:
+            raise UsageError(
+                f"batch must be at least 2 samples in each of {self.accumulate} equal parts, not {self.batch}: "
+                "BatchNorm needs a variance"
+            )
         if self.threads is not None and self.threads > _MAX_THREADS:
             raise UsageError(f"threads must be at most {_MAX_THREADS}, not {self.threads}")
         if not 0 <= self.seed < 2**63:
@@ -167,8 +213,10 @@ class Recipe:
             raise UsageError(
                 f"{self.dataset} is {'sequences' if steps else 'no sequences'}; model.recurrent goes with them"
             )
-        if steps and self.batch % steps:
-            raise UsageError(f"batch must be whole sequences, a multiple of {steps}, not {self.batch}")
+        if steps and self.batch % (steps * self.accumulate):
+            raise UsageError(
+                f"batch must be whole sequences, a multiple of {steps * self.accumulate}, not {self.batch}"
+            )
         if self.augment is not None and len(DATASETS[self.dataset].shape) not in (2, 3):
             raise UsageError(
                 f"augment distorts images (H, W) or (H, W, C); {self.dataset} has {DATASETS[self.dataset].shape}"
