@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..config import from_mapping, to_mapping
 from ..errors import UsageError
+from ..link.frames import FrameFormat
 
 __all__ = [
     "FORMAT",
@@ -204,6 +205,20 @@ class Manifest:
         if self.version != VERSION:
             raise UsageError(f"design format {self.version}, but this program reads format {VERSION}: generate it anew")
         _positive(self, "frame_elements", "frame_beats", "input_lanes", "input_bits", "initiation_interval")
+
+    @property
+    def frames(self) -> FrameFormat:
+        """What stands in a frame's and in a result's bytes."""
+        width = next((port.width for port in self.ports if port.name == "s_axis_tdata"), 0)
+        return FrameFormat(
+            elements=self.frame_elements,
+            lanes=self.input_lanes,
+            bits=self.input_bits,
+            beat_bytes=width // 8,
+            class_names=self.result.class_names,
+            class_bytes=self.result.class_bytes,
+            score_bytes=self.result.score_bytes,
+        )
 
 
 def load_manifest(path: Path) -> Manifest:

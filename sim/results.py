@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import atomic_write
+from ..link.frames import read_results
 from .interface import Interface
 
 __all__ = ["parse_results", "save_results"]
@@ -17,18 +18,10 @@ Integers = NDArray[np.int64]
 
 def parse_results(results: Sequence[str], interface: Interface) -> tuple[Integers, Integers]:
     """Classes (B,) and scores (B, C) of results' TDATA in hexadecimal; scores (B, 0) where results carry none."""
-    count = interface.classes if interface.score_bits else 0
-    classes = np.zeros(len(results), dtype=np.int64)
-    scores = np.zeros((len(results), count), dtype=np.int64)
-    class_mask, score_mask = (1 << interface.class_bits) - 1, (1 << interface.score_bits) - 1
-    sign = 1 << interface.score_bits >> 1
-    for index, text in enumerate(results):
-        tdata = int(text, 16)
-        classes[index] = tdata & class_mask
-        for label in range(count):
-            field = tdata >> (interface.class_bits + label * interface.score_bits) & score_mask
-            scores[index, label] = (field ^ sign) - sign
-    return classes, scores
+    length = interface.result_width // 8
+    tdata = b"".join(int(text, 16).to_bytes(length, "little") for text in results)
+    table = np.frombuffer(tdata, np.uint8).reshape(len(results), length)
+    return read_results(table, interface.classes, interface.class_bits // 8, interface.score_bits // 8)
 
 
 def save_results(

@@ -10,6 +10,7 @@ from ..compiler import golden
 from ..compiler.ir import IntegerNetwork
 from ..errors import DataError
 from ..hdl.domains import stream_domain
+from ..link import frames
 from .interface import Interface, Stream
 
 __all__ = ["beat_bits", "hex_lines", "write_vectors"]
@@ -66,12 +67,7 @@ def write_vectors(
 
 def beat_bits(elements: NDArray[np.integer], stream: Stream) -> Bits:
     """Elements (B, E) as beats: bits uint8 (B * beats, lanes * bits), bit 0 first, pad elements 0."""
-    batch, count = elements.shape
-    vectors = elements.reshape(batch * stream.vectors, count // stream.vectors)
-    padded = np.zeros((len(vectors), stream.vector_beats * stream.lanes), dtype=np.int64)
-    padded[:, : vectors.shape[1]] = vectors
-    planes = (padded[:, :, None] >> np.arange(stream.bits)) & 1
-    return planes.astype(np.uint8).reshape(batch * stream.beats, stream.lanes * stream.bits)
+    return frames.beat_bits(elements, stream.lanes, stream.bits, vectors=stream.vectors)
 
 
 def hex_lines(bits: Bits) -> bytes:

@@ -24,7 +24,7 @@ ALLOWED = {
     "boards": {"errors", "config"},
     "link": {"errors"},
     "hdl": {"compiler", "boards", "link", "errors", "files", "config"},
-    "sim": {"hdl", "compiler", "errors", "files", "config"},
+    "sim": {"hdl", "compiler", "link", "errors", "files", "config"},
 }
 
 

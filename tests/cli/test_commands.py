@@ -21,7 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
     *("train", "recipes", "compile", "import-bnn-pynq", "inspect", "eval", "predict"),
-    *("boards", "fold", "generate", "simulate", "report", "demo", "doctor", "bench"),
+    *("boards", "fold", "generate", "build", "run", "simulate", "report", "demo", "doctor", "bench"),
 )
 
 

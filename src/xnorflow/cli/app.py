@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, designs, folds, house, networks, training
+from . import bench, designs, devices, folds, house, networks, training
 
 __all__ = ["app"]
 
@@ -45,6 +45,7 @@ app.command("boards")(designs.boards)
 app.command("fold")(folds.fold)
 app.command("generate")(designs.generate)
 app.command("build")(designs.build)
+app.command("run")(devices.run)
 app.command("simulate")(designs.simulate)
 app.command("report")(designs.report)
 app.command("demo")(house.demo)

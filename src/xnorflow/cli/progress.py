@@ -1,17 +1,31 @@
-"""How `train` shows where it is: a bar with the time left on a terminal, one line an epoch elsewhere."""
+"""How long commands show where they are: a bar with the time left on a terminal, one line an epoch elsewhere."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from ..train.loop.metrics import EpochRecord
 
-__all__ = ["TrainingBar", "TrainingLines", "training_progress"]
+__all__ = ["TrainingBar", "TrainingLines", "counting", "training_progress"]
 
 
 def training_progress(file: TextIO, every: int = 1) -> "AbstractContextManager[TrainingBar | TrainingLines]":
     """What to hand to `train` as progress: a bar if `file` is a terminal, else a line at each `every`-th epoch."""
     return TrainingBar(file) if file.isatty() else nullcontext(TrainingLines(file, every))
+
+
+@contextmanager
+def counting(file: TextIO, what: str) -> "Iterator[Callable[[int], None] | None]":
+    """A function that takes a count and shows it on a terminal; None elsewhere."""
+    if not file.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    console = Console(file=file)
+    with console.status(what) as status:
+        yield lambda count: status.update(f"{count:,} {what}")
 
 
 class TrainingLines:

@@ -10,6 +10,7 @@ report(generated.design.path)
 
 from .boards import BuildResult, build
 from .designs import DEFAULT_BOARD, Generated, generate, report, sends, simulate
+from .devices import DeviceRun, run
 from .folds import Folded, FoldedLayer, fold
 from .networks import (
     CompiledFile,
@@ -27,6 +28,7 @@ __all__ = [
     "DEFAULT_BOARD",
     "BuildResult",
     "CompiledFile",
+    "DeviceRun",
     "Evaluation",
     "Folded",
     "FoldedLayer",
@@ -41,6 +43,7 @@ __all__ = [
     "inspect_file",
     "predict",
     "report",
+    "run",
     "sends",
     "simulate",
     "train",

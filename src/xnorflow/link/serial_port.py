@@ -1,7 +1,7 @@
 """The link through a serial port: `pyserial` carries the bytes, `Session` decides what they are."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,20 @@ class Answers:
 
 
 def run_frames(
-    port: str, frames: Sequence[bytes], *, baud: int, network_hash: str | None = None, accelerator_s: float = 0.0
+    port: str,
+    frames: Sequence[bytes],
+    *,
+    baud: int,
+    network_hash: str | None = None,
+    accelerator_s: float = 0.0,
+    progress: Callable[[int], None] | None = None,
 ) -> Answers:
     """Send frames through a serial port and return their results.
 
     frames: each the beats of the accelerator's input port. network_hash: of the network that the device must hold; None
-    takes any. accelerator_s: seconds that the device needs for a frame, beside the transfer. ToolError without
-    pyserial, DataError for a port that cannot be opened, a device that does not answer or holds another network.
+    takes any. accelerator_s: seconds that the device needs for a frame, beside the transfer. progress: hears how many
+    results there are. ToolError without pyserial, DataError for a port that cannot be opened or is no serial port, a
+    device that does not answer or holds another network.
     """
     try:
         import serial
@@ -56,8 +63,11 @@ def run_frames(
                 session.submit(frame)
             while not session.done:
                 _turn(session, line)
-                results += session.results()
-    except serial.SerialException as error:
+                came = session.results()
+                results += came
+                if came and progress is not None:
+                    progress(len(results))
+    except (serial.SerialException, ValueError) as error:  # ValueError: a baud rate that the port does not have
         raise DataError(f"serial port {port}: {error}") from error
     assert session.identity is not None  # _until_known
     return Answers(tuple(results), session.identity, session.resent, session.dropped, time.monotonic() - begin)
