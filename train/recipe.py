@@ -35,6 +35,7 @@ __all__ = [
     "AugmentSpec",
     "BlockSpec",
     "ConvSpec",
+    "DuoSpec",
     "InputSpec",
     "LayerSpec",
     "ModelSpec",
@@ -158,9 +159,24 @@ class TeacherSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class DuoSpec:
+    """BinaryDuo's second stage: the decoupled network is fine-tuned by this optimizer for so many epochs.
+
+    baseline: a 1-bit network of as many parameters, to compare with.
+    """
+
+    epochs: int
+    optimizer: OptimizerSpec
+    baseline: ModelSpec | None = None
+
+    def __post_init__(self) -> None:
+        positive(epochs=self.epochs)
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """A training run. precision bf16: matrix products of training in bfloat16, evaluation in float32; float64: all of
-    training and its evaluation, for comparisons.
+    training and its evaluation, for comparisons. duo: what `xnorflow train-duo` does behind it.
 
     accumulate: a step's batch goes through the network in so many parts, whose gradients add up: the same as in one,
     but that BatchNorm takes each part's statistics. Under torchrun each part is shared out among the processes, whose
@@ -178,6 +194,7 @@ class Recipe:
     optimizer: OptimizerSpec
     epochs: int
     augment: AugmentSpec | None = None
+    duo: DuoSpec | None = None
     batch: int = 100
     loss: Literal["square-hinge", "cross-entropy"] = "square-hinge"
     label_smoothing: float = 0.0

@@ -264,27 +264,33 @@ class Sign(nn.Module):
 
 
 class QuantReLU(nn.Module):
-    """ReLU with unsigned codes: clip(floor(x / step + 1/2), 0, 2^bits - 1) as floats; the step stays fixed.
+    """ReLU with unsigned codes: clip(floor(x / step + 1/2), 0, top) as floats; the step stays fixed.
 
-    The gradient is 1 / step for 0 <= x <= step * (2^bits - 1) and zero elsewhere.
+    top: the greatest code, from 1 to 2^bits - 1, which it is where nothing else is said. BinaryDuo's ternary activation
+    has the codes 0, 1, 2 (2 bits, top 2, step 1/2), its binary one 0 and 1 (1 bit, step 1).
+    The gradient is 1 / step for 0 <= x <= step * top and zero elsewhere.
     """
 
-    def __init__(self, bits: int, step: float) -> None:
+    def __init__(self, bits: int, step: float, top: int | None = None) -> None:
         super().__init__()
         check_bits(bits, "bits of QuantReLU")
         if not (math.isfinite(step) and step > 0):
             raise UsageError(f"step of QuantReLU must be a positive number, not {step!r}")
+        if top is not None and not 1 <= top < 1 << bits:
+            raise UsageError(f"top of QuantReLU must be a code of {bits} bits above 0, not {top!r}")
         self.bits = bits
         self.encoding = "unsigned"
         self.step = float(step)
+        self.top = (1 << bits) - 1 if top is None else top
 
     def forward(self, x: Tensor) -> Tensor:
         """Codes of x's shape and dtype."""
-        return quantize_relu(x, self.bits, self.step)
+        return quantize_relu(x, self.top, self.step)
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
-        return f"bits={self.bits}, step={self.step:g}"
+        top = f", top={self.top}" if self.top != (1 << self.bits) - 1 else ""
+        return f"bits={self.bits}, step={self.step:g}{top}"
 
 
 class BatchNorm1d(nn.BatchNorm1d):

@@ -165,9 +165,9 @@ def sign_stochastic(x: Tensor) -> Tensor:
     return _sign_clipped(x, True)
 
 
-def quantize_relu(x: Tensor, bits: int, step: float) -> Tensor:
-    """Unsigned codes clip(floor(x / step + 1/2), 0, 2^bits - 1) as floats; gradient 1 / step inside the range."""
-    return _quantized_relu(x, step, (1 << bits) - 1)
+def quantize_relu(x: Tensor, top: int, step: float) -> Tensor:
+    """Unsigned codes clip(floor(x / step + 1/2), 0, top) as floats; gradient 1 / step inside the range."""
+    return _quantized_relu(x, step, top)
 
 
 class WeightQuantizer(nn.Module, ABC):

@@ -2,12 +2,15 @@
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from ...errors import UsageError
 from ..data.datasets import DATASETS, DatasetInfo
+from ..duo.twins import Twins
 from ..layers.activations import LinearQuant, LogQuant
 from ..layers.dropout import Dropout
 from ..layers.modules import (
@@ -24,7 +27,7 @@ from ..layers.modules import (
 from ..layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from ..layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
 from ..layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN
-from ..recipe import ActivationSpec, Recipe, RecurrentSpec, WeightSpec
+from ..recipe import ActivationSpec, NormSpec, Recipe, RecurrentSpec, WeightSpec
 from .residual import residual_layers
 
 __all__ = ["build_activation", "build_model", "build_weights"]
@@ -58,6 +61,10 @@ def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | L
             return LogQuant(spec.bits, spec.step, signed=spec.kind == "log")
         case "sign" | "stochastic":
             return Sign(stochastic=spec.kind == "stochastic")
+        case "ternary":
+            return QuantReLU(2, spec.step / 2, top=2)
+        case "decoupled":
+            return QuantReLU(1, spec.step)
         case "float":
             return nn.ReLU()
 
@@ -67,7 +74,8 @@ def build_model(recipe: Recipe) -> nn.Sequential:
 
     quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] or [channels and what
     `residual.residual_layers` lists,] or [embed, embed_act, cell,] flatten, [drop0], then per hidden layer i: fc_i,
-    norm_i, act_i, [drop_i], then fc and scores. The names are those that the exported network and the Verilog show.
+    norm_i, act_i, [drop_i], then fc and scores. A decoupled activation is part of the norm_i in front (`duo.twins`).
+    The names are those that the exported network and the Verilog show.
     UsageError where the convolutions leave nothing of the map.
     """
     info, spec = DATASETS[recipe.dataset], recipe.model
@@ -87,11 +95,11 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     width = _width(nn.Sequential(layers), info.shape)
     for i, hidden in enumerate(spec.hidden, start=1):
         layers[f"fc{i}"] = QuantLinear(width, hidden, weight=build_weights(spec.weights_of(f"fc{i}")))
-        layers[f"norm{i}"] = BatchNorm1d(hidden, eps=spec.norm.eps, momentum=spec.norm.momentum)
-        layers[f"act{i}"] = build_activation(spec.activation_of(f"fc{i}"))
+        activation = spec.activation_of(f"fc{i}")
+        layers |= _activated(f"norm{i}", f"act{i}", activation, partial(BatchNorm1d, hidden), spec.norm)
         if spec.dropout_hidden:
             layers[f"drop{i}"] = Dropout(spec.dropout_hidden)
-        width = hidden
+        width = hidden * channel_factor(activation)
     classes = len(info.class_names)
     last = f"fc{len(spec.hidden) + 1}"
     layers[last] = QuantLinear(width, classes, weight=build_weights(spec.weights_of(last)))
@@ -126,12 +134,34 @@ def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
             padding=conv.padding,
             pad_value=conv.pad_value,
         )
-        layers[f"conv_norm{i}"] = BatchNorm2d(conv.channels, eps=spec.norm.eps, momentum=spec.norm.momentum)
-        layers[f"conv_act{i}"] = build_activation(spec.activation_of(f"conv{i}"))
-        if conv.pool:
-            layers[f"pool{i}"] = nn.MaxPool2d(conv.pool)
-        channels = conv.channels
+        pool = {f"pool{i}": nn.MaxPool2d(conv.pool)} if conv.pool else {}
+        activation = spec.activation_of(f"conv{i}")
+        norm = partial(BatchNorm2d, conv.channels)
+        layers |= pool if conv.pool_first else {}
+        layers |= _activated(f"conv_norm{i}", f"conv_act{i}", activation, norm, spec.norm)
+        layers |= {} if conv.pool_first else pool
+        channels = conv.channels * channel_factor(activation)
     return layers
+
+
+def _activated(
+    norm_name: str,
+    act_name: str,
+    activation: ActivationSpec,
+    norm: Callable[..., BatchNorm1d | BatchNorm2d],
+    spec: NormSpec,
+) -> OrderedDict[str, nn.Module]:
+    """A normalisation and its activation; a decoupled pair is one module, of the normalisation's name."""
+    normalise = partial(norm, eps=spec.eps, momentum=spec.momentum)
+    if activation.kind == "decoupled":
+        twins = Twins(normalise, partial(build_activation, activation), shift=activation.step / 4)
+        return OrderedDict({norm_name: twins})
+    return OrderedDict({norm_name: normalise(), act_name: build_activation(activation)})
+
+
+def channel_factor(activation: ActivationSpec) -> int:
+    """How many channels an activation yields for each that it takes."""
+    return 2 if activation.kind == "decoupled" else 1
 
 
 def _channels(info: DatasetInfo) -> int:

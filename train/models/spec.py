@@ -64,16 +64,20 @@ class WeightSpec:
 @dataclass(frozen=True, slots=True)
 class ActivationSpec:
     """Activations: sign, stochastic sign, or codes of `bits` bits in steps of `step`: a ReLU, linear with a sign, the
-    nearest power of two with a sign (log) or as a ReLU (log_relu); or float: a ReLU without codes, for `--int8`."""
+    nearest power of two with a sign (log) or as a ReLU (log_relu); or float: a ReLU without codes, for `--int8`.
 
-    kind: Literal["sign", "stochastic", "relu", "linear", "log", "log_relu", "float"] = "sign"
+    BinaryDuo's on [0, step]: ternary, the codes 0, 1, 2 with thresholds at step / 4 and 3 step / 4; decoupled, two
+    1-bit activations with those thresholds, each with a BatchNorm of its own, so that the channels are twice as many.
+    """
+
+    kind: Literal["sign", "stochastic", "relu", "linear", "log", "log_relu", "float", "ternary", "decoupled"] = "sign"
     bits: int = 1
     step: float = 1.0
 
     def __post_init__(self) -> None:
         code_bits(self.bits)
         positive(step=self.step)
-        if self.bits != 1 and self.kind in ("sign", "stochastic", "float"):
+        if self.bits != 1 and self.kind in ("sign", "stochastic", "float", "ternary", "decoupled"):
             raise UsageError(
                 f"bits {self.bits} needs kind: relu, linear, log or log_relu; {self.kind} has none to choose"
             )
@@ -99,8 +103,8 @@ class NormSpec:
 class ConvSpec:
     """A convolution with normalisation and activation; square kernel and padding.
 
-    pad_value: the integer outside the map, a value of the layer's input. pool: side and stride of a max-pool behind
-    the activation, 0 for none.
+    pad_value: the integer outside the map, a value of the layer's input. pool: side and stride of a max-pool, 0 for
+    none; behind the activation, or in front of the normalisation as in BinaryConnect and BinaryDuo (pool_first).
     """
 
     channels: int
@@ -109,6 +113,7 @@ class ConvSpec:
     padding: int = 0
     pad_value: int = 0
     pool: int = 0
+    pool_first: bool = False
 
     def __post_init__(self) -> None:
         positive(channels=self.channels, kernel=self.kernel, stride=self.stride)

@@ -81,11 +81,11 @@ def test_relu_codes_follow_the_formula(values, bits, step):
     x = torch.tensor(values)
     levels = 2**bits - 1
     expected = torch.clamp(torch.floor(x / step + 0.5), 0, levels)
-    assert torch.equal(quantize_relu(x, bits, step), expected)
+    assert torch.equal(quantize_relu(x, levels, step), expected)
 
 
 def test_relu_rounds_halves_up():
-    assert quantize_relu(torch.tensor([-0.5, 0.0, 0.5, 1.5, 2.5, 14.5, 99.0]), 4, 1.0).tolist() == [
+    assert quantize_relu(torch.tensor([-0.5, 0.0, 0.5, 1.5, 2.5, 14.5, 99.0]), 15, 1.0).tolist() == [
         0,
         0,
         1,
@@ -96,9 +96,16 @@ def test_relu_rounds_halves_up():
     ]
 
 
+def test_relu_of_three_codes_is_binaryduos_ternary_activation():
+    """t(x) in {0, 1/2, 1} with thresholds 1/4 and 3/4; its gradient is 1 on [0, 1], that of the code 2."""
+    x = torch.tensor([-1.0, 0.0, 0.2499, 0.25, 0.7499, 0.75, 1.0, 1.01, 9.0])
+    assert quantize_relu(x, 2, 0.5).tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2]
+    assert gradient(lambda t: quantize_relu(t, 2, 0.5), x, torch.ones(9)).tolist() == [0, 2, 2, 2, 2, 2, 2, 0, 0]
+
+
 def test_relu_passes_the_gradient_over_step_inside_its_range():
     x = torch.tensor([-0.01, 0.0, 0.1, 3.75, 3.7500005, 4.0])
-    assert gradient(lambda t: quantize_relu(t, 4, 0.25), x, torch.full((6,), 3.0)).tolist() == [0, 12, 12, 12, 0, 0]
+    assert gradient(lambda t: quantize_relu(t, 15, 0.25), x, torch.full((6,), 3.0)).tolist() == [0, 12, 12, 12, 0, 0]
 
 
 @settings(deadline=None, max_examples=50)
