@@ -1,96 +1,65 @@
 """The trainer, to be read from top to bottom.
 
-Killed at any moment and resumed, a run ends with the same weights, bit for bit (same machine, versions and thread
-count): an epoch's end is written as one atomic file with weights, optimizer, random states and records; what came
-after it is done again in the same way.
+Killed at any moment and resumed, a run ends with the same weights, bit for bit (same machine, versions, thread and
+process count): checkpoints are single atomic files with weights, optimizer, records and the place in the epoch, and
+random numbers follow from that place; what came after the last checkpoint is done again in the same way.
+
+Under `torchrun` each process does its share of every batch; the first one writes and tells.
 """
 
-import json
-import os
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from ...config import to_mapping
-from ...errors import DataError, InterruptedRunError, UsageError
-from ...files import atomic_write, take_folder
+from ...errors import InterruptedRunError, UsageError
 from ..data.augment import distort
-from ..data.datasets import DATASETS, load_dataset
-from ..layers.modules import QuantConv2d, QuantLinear
-from ..layers.recurrent import QuantRecurrent
+from ..data.datasets import DATASETS
+from ..layers.randomness import hashed, keyed
+from ..layers.recurrent import whole_sequences
 from ..models.build import build_model
 from ..recipe import Recipe, load_recipe, with_overrides
-from .checkpoint import (
-    load_tensors,
-    load_weights,
-    optimizer_tensors,
-    parse,
-    random_tensors,
-    restore_optimizer,
-    restore_random,
-    save_tensors,
-)
-from .evaluate import accuracy
-from .losses import build_loss
-from .metrics import EpochRecord, append_record, draw_curves, write_metrics
+from .evaluate import class_scores
+from .feed import Feed, load_feed, sample_order
+from .learning import check_finite, flip_ratio, layer_records, notes_on_learning
+from .metrics import EpochRecord
+from .objective import Objective
 from .optim import build_optimizer, set_learning_rate
+from .processes import Group, process_group, training_device
 from .progress import Progress
-from .runs import AboutBest, AboutCheckpoint, RunFolder, read_summary
+from .results import TrainResult, finish, finished
+from .runs import AboutBest, RunFolder
+from .state import Saved, TrainingState, read_checkpoint, reset_metrics
+from .surroundings import alone, precision, reproducible
+from .warm_start import warm_start
 
 __all__ = ["TrainResult", "train_recipe"]
 
-_deterministic: Any = torch.utils.deterministic  # its one setting is made by a module class that mypy cannot see
+_EVALUATED = 1000  # samples at a time
 
 
 @dataclass(frozen=True, slots=True)
-class TrainResult:
-    """What a finished run has come to; summary.json holds the same.
+class _Job:
+    """All of a run that stays."""
 
-    best_epoch: the first with the greatest validation accuracy, whose weights are kept and whose test accuracy is
-    read once, at the end. seconds: of all epochs, those before a resume included.
-    """
-
-    run: Path
-    recipe: str
-    epochs: int
-    best_epoch: int
-    val_accuracy: float
-    test_accuracy: float
-    parameters: int
-    seed: int
-    threads: int
-    device: str
-    torch: str
-    seconds: float
-
-
-@dataclass(slots=True)
-class _State:
-    """Everything of a run that changes."""
-
-    model: nn.Sequential
-    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    folder: RunFolder
+    group: Group
     device: torch.device
-    records: list[EpochRecord]
+    data: dict[str, Feed]
+    checkpoint_seconds: float
+    progress: Progress | None
 
     @property
-    def best(self) -> EpochRecord:
-        return max(self.records, key=lambda record: record.val_accuracy)  # the first of equals
-
-
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """Raw samples and labels on the training device."""
-
-    images: Tensor
-    labels: Tensor
+    def steps(self) -> int:
+        """Steps an epoch; a partial batch is left out."""
+        return len(self.data["train"]) // self.recipe.batch
 
 
 def train_recipe(
@@ -103,263 +72,179 @@ def train_recipe(
     device: str = "cpu",
     resume: bool = False,
     overrides: Sequence[str] = (),
+    checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Train a recipe (or the recipe of that name or file) into the folder `out`.
 
     overrides: texts `a.b=value`; epochs and seed likewise override the recipe. resume: go on with the run in `out`,
-    or start it if it was killed before its first epoch's end; a finished run is left alone and its result returned.
-    Raises UsageError (recipe, options, a run in `out` without resume, or another recipe's run), DataError (data,
-    checkpoint, disk) and InterruptedRunError (Ctrl-C; the last epoch's end stays on disk). torch's global settings and
-    random state are as before afterwards.
+    or start it if it was killed before its first checkpoint; a finished run is left alone and its result returned.
+    checkpoint_seconds: between checkpoints within an epoch; its end always makes one.
+    Raises UsageError (recipe, options, a run in `out` without resume, or another recipe's run; a loss that is not
+    finite), DataError (data, checkpoint, disk) and InterruptedRunError (Ctrl-C; the last checkpoint stays on disk).
+    torch's global settings and random state are as before afterwards.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     recipe = with_overrides(recipe, overrides, epochs=epochs, seed=seed)
-    place = _device(device)
+    place = training_device(device)
     folder = RunFolder(Path(out))
-    if folder.summary.exists():
-        folder.claim(recipe, resume)
-        return _finished(folder)
-    # Before the folder is claimed: data that are missing or too few leave no run behind.
-    data = {split: _load(recipe, split, data_dir, place) for split in ("train", "validation", "test")}
-    if recipe.batch > len(data["train"].labels):
-        raise UsageError(f"batch {recipe.batch} is larger than the {len(data['train'].labels)} training samples")
-    folder.claim(recipe, resume)
-    with _alone(folder):
-        return _train_claimed(recipe, folder, place, data, progress)
+    with process_group(place) as group:
+        _check_shares(recipe, group)
+        if folder.summary.exists():
+            group.on_first(lambda: folder.claim(recipe, resume))
+            return finished(folder)
+        # Before the folder is claimed: data that are missing or too few leave no run behind.
+        data = {split: load_feed(recipe, split, data_dir, place) for split in ("train", "validation", "test")}
+        if recipe.batch > len(data["train"]):
+            raise UsageError(f"batch {recipe.batch} is larger than the {len(data['train'])} training samples")
+        group.on_first(lambda: folder.claim(recipe, resume))
+        with alone(folder) if group.first else nullcontext():
+            return _train_claimed(_Job(recipe, folder, group, place, data, checkpoint_seconds, progress))
 
 
-def _train_claimed(
-    recipe: Recipe, folder: RunFolder, place: torch.device, data: Mapping[str, _Data], progress: Progress | None
-) -> TrainResult:
+def _check_shares(recipe: Recipe, group: Group) -> None:
+    """UsageError unless each process gets an equal part of at least two samples, and whole sequences."""
+    parts = group.size * recipe.accumulate
+    steps = DATASETS[recipe.dataset].steps or 1
+    if recipe.batch % (parts * steps) or recipe.batch < 2 * parts:
+        raise UsageError(
+            f"batch {recipe.batch} does not fall into {parts} equal parts of two or more samples "
+            f"({group.size} processes, accumulate {recipe.accumulate}{f', sequences of {steps}' if steps > 1 else ''})"
+        )
+
+
+def _train_claimed(job: _Job) -> TrainResult:
     """Go on from the folder's checkpoint, or begin."""
-    saved = _read_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
-    threads = saved[1].threads if saved else recipe.threads or torch.get_num_threads()
-    with _reproducible(recipe.seed, threads, place):
+    folder = job.folder
+    saved = read_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
+    job.group.wait()  # all have read what there was before the first writes anew
+    threads = saved.about.threads if saved else job.recipe.threads or torch.get_num_threads()
+    with reproducible(job.recipe.seed, threads, job.device):
         try:
-            return _train(recipe, folder, place, data, saved, progress)
+            return _train(job, saved)
         except KeyboardInterrupt as error:
-            kept = "the last whole epoch is kept" if folder.checkpoint.exists() else "no epoch was whole yet"
+            kept = "the last checkpoint is kept" if folder.checkpoint.exists() else "there was no checkpoint yet"
             raise InterruptedRunError(f"training interrupted; {kept}, --resume goes on in {folder.path}") from error
 
 
-def _train(
-    recipe: Recipe,
-    folder: RunFolder,
-    device: torch.device,
-    data: Mapping[str, _Data],
-    saved: tuple[dict[str, Tensor], AboutCheckpoint] | None,
-    progress: Progress | None,
-) -> TrainResult:
-    train, validation = data["train"], data["validation"]
-    steps = len(train.labels) // recipe.batch
-
-    model = build_model(recipe).to(device)
-    state = _State(model, build_optimizer(model, recipe.optimizer), device, [])
+def _train(job: _Job, saved: Saved | None) -> TrainResult:
+    recipe, progress = job.recipe, job.progress
+    model = build_model(recipe).to(job.device, torch.float64 if recipe.precision == "float64" else None)
+    if recipe.init and not saved:
+        note = warm_start(model, Path(recipe.init))
+        if progress:
+            progress.note(note)
+    state = TrainingState(model, build_optimizer(model, recipe.optimizer))
     if saved:
-        _restore(state, folder, *saved)
-    _reset_metrics(folder, state.records)
+        state.restore(job.folder, saved)
+    if job.group.first:
+        reset_metrics(job.folder, state.records)
     if progress:
-        progress.start(len(state.records) + 1, recipe.epochs, steps)
+        progress.start(state.epoch, recipe.epochs, job.steps)
 
-    for epoch in range(len(state.records) + 1, recipe.epochs + 1):
-        began = time.perf_counter()
-        codes = _weight_codes(model)
-        loss, train_accuracy, lr = _epoch(recipe, state, train, epoch, steps, progress)
-        if not np.isfinite(loss):
-            raise UsageError(f"training diverged: the loss of epoch {epoch} is {loss}; try a smaller optimizer.lr")
+    parallel, objective = job.group.parallel(model), Objective(recipe, job.device)
+    while state.epoch <= recipe.epochs:
+        began = time.perf_counter() - state.seconds
+        lr = _epoch(job, state, parallel, objective, began)
+        check_finite(model, state.epoch)
+        layers = layer_records(model, state.before)
         record = EpochRecord(
-            epoch=epoch,
-            loss=loss,
-            train_accuracy=train_accuracy,
-            val_accuracy=accuracy(model, validation.images, validation.labels),
+            epoch=state.epoch,
+            loss=state.loss / job.steps,
+            train_accuracy=state.hits / (job.steps * recipe.batch),
+            val_accuracy=_accuracy(job, model, "validation"),
             lr=lr,
-            flip_ratio=_changed(codes, _weight_codes(model)),
+            flip_ratio=flip_ratio(layers),
             seconds=round(time.perf_counter() - began, 3),
+            layers=layers,
         )
-        state.records.append(record)
-        _save(recipe, state, folder)
+        state.next_epoch(record)
+        if job.group.first:
+            state.save_epoch(job.folder, AboutBest(recipe, record.epoch, record.val_accuracy))
         if progress:
             progress.epoch(record)
+            for note in notes_on_learning(state.records):
+                progress.note(note)
 
-    return _finish(recipe, state, folder, data["test"])
+    job.group.wait()  # the best weights are written
+    return finish(recipe, state, job.folder, job.device, lambda: _accuracy(job, model, "test"), job.group.first)
 
 
-def _epoch(
-    recipe: Recipe, state: _State, data: _Data, epoch: int, steps: int, progress: Progress | None
-) -> tuple[float, float, float]:
-    """Train one epoch; mean loss, accuracy over the samples seen, last learning rate. A partial batch is left out."""
-    model, optimizer = state.model.train(), state.optimizer
-    loss_function = build_loss(recipe.loss, recipe.label_smoothing)
-    order = _order(len(data.labels), DATASETS[recipe.dataset].steps or 1).to(state.device)
-    total = torch.zeros((), dtype=torch.float64, device=state.device)
-    hits = torch.zeros((), dtype=torch.int64, device=state.device)
-    lr = recipe.optimizer.lr
-    for step in range(steps):
-        lr = recipe.optimizer.rate((epoch - 1 + step / steps) / recipe.epochs)
-        set_learning_rate(optimizer, lr)
-        chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
-        images, labels = data.images[chosen], data.labels[chosen]
+def _epoch(job: _Job, state: TrainingState, parallel: nn.Module, objective: Objective, began: float) -> float:
+    """Train what is left of the present epoch; the learning rate of its last step."""
+    recipe, epoch, steps, data = job.recipe, state.epoch, job.steps, job.data["train"]
+    state.model.train()
+    order = sample_order(len(data), DATASETS[recipe.dataset].steps or 1, hashed("order", recipe.seed, epoch))
+    batches = data.batches(_share_of(job, order, state.step))
+    accuracies = [record.val_accuracy for record in state.records]
+    saved_at, lr = time.monotonic(), 0.0
+    for step in range(state.step, steps):
+        lr = recipe.optimizer.rate(epoch - 1 + step / steps, recipe.epochs, accuracies)
+        set_learning_rate(state.optimizer, lr)
+        state.optimizer.zero_grad()
+        for part in range(recipe.accumulate):
+            images, labels = next(batches)
+            _gradients(job, state, parallel, objective, images, labels, (step, part))
+        state.optimizer.step()
+        state.step = step + 1
+        if job.progress:
+            job.progress.step(epoch, state.step)
+        if job.group.first and state.step < steps and time.monotonic() - saved_at >= job.checkpoint_seconds:
+            state.seconds = time.perf_counter() - began
+            state.save(job.folder)
+            saved_at = time.monotonic()
+    return lr
+
+
+def _share_of(job: _Job, order: Tensor, first_step: int) -> list[Tensor]:
+    """The samples that this process takes in each part of each step from `first_step` on: equal, contiguous shares."""
+    batch, parts = job.recipe.batch, job.recipe.accumulate * job.group.size
+    of_steps = order[first_step * batch : job.steps * batch].view(
+        -1, job.recipe.accumulate, job.group.size, batch // parts
+    )
+    return list(of_steps[:, :, job.group.rank].flatten(0, 1))
+
+
+def _gradients(
+    job: _Job,
+    state: TrainingState,
+    parallel: nn.Module,
+    objective: Objective,
+    images: Tensor,
+    labels: Tensor,
+    place: tuple[int, int],
+) -> None:
+    """Add this part's gradients and sums; UsageError at a loss that is not finite, before it reaches the weights."""
+    recipe, group, (step, part) = job.recipe, job.group, place
+    parts = recipe.accumulate * group.size
+    last = part == recipe.accumulate - 1
+    alone_now = parallel.no_sync() if isinstance(parallel, DistributedDataParallel) and not last else nullcontext()
+    with keyed(recipe.seed, state.epoch, step, part=part * group.size + group.rank, parts=parts), alone_now:
         if recipe.augment:
             images = distort(images, recipe.augment)
-        with _precision(recipe, state.device):
-            scores = model(images)
-        loss = loss_function(scores, labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.detach()  # on the device: .item() would wait for it every step
-        hits += (scores.detach().argmax(1) == labels).sum()
-        if progress:
-            progress.step(epoch, step + 1)
-    return float(total) / steps, int(hits) / (steps * recipe.batch), lr
+        with precision(recipe, job.device):
+            scores = parallel(images)
+        loss = objective(images, scores, labels)
+        hits = (scores.detach().argmax(1) == labels).sum()
+        sums = torch.stack([loss.detach().double(), hits.double()])
+        mean_loss, all_hits = group.sum(sums)
+        mean_loss /= parts
+        if not math.isfinite(mean_loss):
+            raise UsageError(
+                f"training diverged: the loss of epoch {state.epoch}, step {step + 1} is {mean_loss}; "
+                "try a smaller optimizer.lr"
+            )
+        (loss / recipe.accumulate).backward()
+    state.loss += mean_loss
+    state.hits += int(all_hits)
 
 
-def _order(samples: int, steps: int) -> Tensor:
-    """A random order of the samples, sequences of `steps` samples in one piece.
-
-    Drawn on the CPU: the same on every device.
-    """
-    sequences = torch.randperm(samples // steps)
-    return (sequences[:, None] * steps + torch.arange(steps)).flatten()
-
-
-def _save(recipe: Recipe, state: _State, folder: RunFolder) -> None:
-    """Write an epoch's end: best weights, metrics line, and last the checkpoint that makes the epoch count.
-
-    A kill between them is harmless: the epoch is done again, in the same way, and overwrites what was ahead.
-    """
-    record = state.records[-1]
-    weights = state.model.state_dict()
-    if state.best is record:
-        save_tensors(folder.best, weights, to_mapping(AboutBest(recipe, record.epoch, record.val_accuracy)))
-    try:
-        append_record(folder.metrics, record)
-    except OSError as error:
-        raise DataError(f"cannot write {folder.metrics}: {error.strerror or error}") from error
-    tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
-    tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(state.optimizer).items()}
-    tensors |= {f"random.{name}": tensor for name, tensor in random_tensors(state.device).items()}
-    about = AboutCheckpoint(tuple(state.records), torch.get_num_threads())
-    save_tensors(folder.checkpoint, tensors, to_mapping(about))
-
-
-def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], AboutCheckpoint]:
-    tensors, about = load_tensors(path)
-    return tensors, parse(AboutCheckpoint, about, path)
-
-
-def _restore(state: _State, folder: RunFolder, tensors: dict[str, Tensor], about: AboutCheckpoint) -> None:
-    """Put the state back that `_save` wrote."""
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "random": {}}
-    for name, tensor in tensors.items():
-        part, rest = name.split(".", 1)
-        parts[part][rest] = tensor
-    load_weights(state.model, parts["model"], folder.checkpoint)
-    restore_optimizer(state.optimizer, parts["optimizer"])
-    restore_random(parts["random"], state.device)
-    state.records = list(about.records)
-
-
-def _reset_metrics(folder: RunFolder, records: Sequence[EpochRecord]) -> None:
-    """Put the metrics file to the epochs that count: a line written just before a kill is dropped."""
-    try:
-        write_metrics(folder.metrics, records)
-    except OSError as error:
-        raise DataError(f"cannot write {folder.metrics}: {error.strerror or error}") from error
-
-
-def _finish(recipe: Recipe, state: _State, folder: RunFolder, test: _Data) -> TrainResult:
-    """Read the test accuracy once, with the best epoch's weights; draw the curves; write the summary last."""
-    load_weights(state.model, load_tensors(folder.best)[0], folder.best)
-    result = TrainResult(
-        run=folder.path,
-        recipe=recipe.name,
-        epochs=recipe.epochs,
-        best_epoch=state.best.epoch,
-        val_accuracy=state.best.val_accuracy,
-        test_accuracy=accuracy(state.model, test.images, test.labels),
-        parameters=sum(p.numel() for p in state.model.parameters()),
-        seed=recipe.seed,
-        threads=torch.get_num_threads(),
-        device=state.device.type,
-        torch=torch.__version__,
-        seconds=round(sum(r.seconds for r in state.records), 3),
-    )
-    try:
-        draw_curves(folder.curves, state.records, recipe.name)
-        summary = {key: value for key, value in asdict(result).items() if key != "run"}
-        atomic_write(folder.summary, json.dumps(summary, indent=2) + "\n")
-    except OSError as error:
-        raise DataError(f"cannot write {folder.path}: {error.strerror or error}") from error
-    return result
-
-
-def _finished(folder: RunFolder) -> TrainResult:
-    """The result of a run that has ended."""
-    return parse(TrainResult, {**read_summary(folder.summary), "run": folder.path}, folder.summary)
-
-
-def _weight_codes(model: nn.Module) -> list[Tensor]:
-    """The codes of every quantized layer."""
-    layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear | QuantRecurrent)]
-    return [m.weight_quantizer.codes(m.weight) for m in layers if m.weight_quantizer.encoding != "float"]
-
-
-def _changed(earlier: list[Tensor], now: list[Tensor]) -> float:
-    """The fraction of codes that differ."""
-    differ = sum(int((a != b).sum()) for a, b in zip(earlier, now, strict=True))
-    return differ / max(1, sum(a.numel() for a in now))
-
-
-def _load(recipe: Recipe, split: str, data_dir: Path | str | None, device: torch.device) -> _Data:
-    """A whole split on the device, as raw bytes: small enough, and no loader to wait for."""
-    samples = load_dataset(recipe.dataset, split, data_dir)
-    images, labels = torch.from_numpy(samples.images.copy()), torch.from_numpy(samples.labels.copy())
-    return _Data(images.to(device), labels.to(device))
-
-
-def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
-    return torch.autocast(device.type, torch.bfloat16) if recipe.precision == "bf16" else nullcontext()
-
-
-def _device(name: str) -> torch.device:
-    if name not in ("cpu", "cuda"):
-        raise UsageError(f"device must be cpu or cuda, not {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device cuda: this torch sees no CUDA device; use --device cpu")
-    return torch.device(name)
-
-
-@contextmanager
-def _alone(folder: RunFolder) -> Iterator[None]:
-    """No other process trains in the folder meanwhile: two would mix their metrics."""
-    try:
-        lock = take_folder(folder.path, f"another training is at work in {folder.path}; wait for it, or stop it")
-    except OSError as error:
-        raise DataError(f"cannot write {folder.path}: {error.strerror or error}") from error
-    with lock:
-        yield
-
-
-@contextmanager
-def _reproducible(seed: int, threads: int, device: torch.device) -> Iterator[None]:
-    """Deterministic algorithms, that many threads, generators seeded; all as before afterwards."""
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    fill = _deterministic.fill_uninitialized_memory
-    earlier_threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[0] if device.type == "cuda" else []):
-        try:
-            torch.use_deterministic_algorithms(True)
-            _deterministic.fill_uninitialized_memory = False  # nothing here reads memory it did not write
-            torch.set_num_threads(threads)
-            torch.manual_seed(seed)
-            yield
-        finally:
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-            _deterministic.fill_uninitialized_memory = fill
-            torch.set_num_threads(earlier_threads)
+def _accuracy(job: _Job, model: nn.Sequential, split: str) -> float:
+    """The fraction of a split's samples that the network classifies right, each process taking its share of them."""
+    data = job.data[split]
+    pieces = torch.arange(len(data)).split(min(len(data), whole_sequences(model, _EVALUATED)))
+    hits = torch.zeros(1, dtype=torch.float64, device=job.device)
+    for images, labels in data.batches(pieces[job.group.rank :: job.group.size]):
+        hits += (class_scores(model, images).argmax(1) == labels).sum()
+    return job.group.sum(hits)[0] / len(data)
