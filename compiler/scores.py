@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from .ranges import RowRanges
 
-__all__ = ["MAX_BITS", "find_scores", "keeps_order", "reduced"]
+__all__ = ["MAX_BITS", "find_scores", "keeps_order", "reduced", "rounded"]
 
 Integers = NDArray[np.int64]
 Reals = NDArray[np.float64]

@@ -10,7 +10,7 @@ from ...train.layers.recurrent import QuantRecurrent
 from ..types import Encoding
 from .roles import Role, data_inputs, data_nodes, module_of, pair, reason_for, role_of
 
-__all__ = ["Flow", "flows", "misplaced", "unsupported"]
+__all__ = ["Flow", "flows", "misplaced", "pool_problems", "unsupported"]
 
 
 class Flow(Enum):
@@ -77,7 +77,10 @@ def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
         elif isinstance(
             module, QuantConv2d | QuantLinear | QuantRecurrent
         ) and module.weight_quantizer.encoding not in list(Encoding):
-            yield node, f"has {type(module.weight_quantizer).__name__}, which are no integers; use BinaryWeights"
+            yield (
+                node,
+                f"has {type(module.weight_quantizer).__name__}, which are no integers; use BinaryWeights or --int8",
+            )
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
             yield node, "has no running statistics, so its outputs depend on the batch"
         elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):

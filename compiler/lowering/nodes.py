@@ -16,7 +16,7 @@ from .canonical import pool_extents
 from .roles import pair
 from .trace import Site, Traced
 
-__all__ = ["concat_node", "dot_node", "node_ranges", "pool_node"]
+__all__ = ["concat_node", "conv_node", "dot_node", "node_ranges", "pool_node"]
 
 
 def dot_node(traced: Traced, site: Site, before: Node) -> Dense | Conv2d:

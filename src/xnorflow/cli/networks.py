@@ -19,12 +19,19 @@ def compile_command(
     out: Annotated[
         Path | None, typer.Option(help="Network file to write. (default: RUN_DIR/network.safetensors)")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantize a float run (a recipe *-float) to 8 bits after training.")
+    ] = False,
+    calibrate: Annotated[
+        int, typer.Option(help="Training images that scale int8 activations.", metavar="N", min=1)
+    ] = 1000,
+    data_dir: DataDir = None,
 ) -> None:
     """Compile a trained run to an integer network in one file."""
     from .. import flow
     from ..compiler.requantize import wide_activations
 
-    compiled = flow.compile_run(run_dir, out)
+    compiled = flow.compile_run(run_dir, out, int8=int8, calibrate=calibrate, data_dir=data_dir)
     layers = sum(1 for _ in compiled.network.stages())
     print_lines(f"{compiled.path}: {layers} layers, {compiled.size:,} bytes, sha256 {compiled.sha256}")
     print_lines(*wide_activations(compiled.network))

@@ -30,6 +30,9 @@ __all__ = [
     "predict",
 ]
 
+CALIBRATION_IMAGES = 1000
+"""By which int8 activations are scaled, where nobody says otherwise."""
+
 Raw = TypeVar("Raw", bound=NDArray[np.generic])
 
 
@@ -70,11 +73,23 @@ class Prediction:
     scores: tuple[int, ...]
 
 
-def compile_run(run_dir: Path | str, out: Path | str | None = None) -> CompiledFile:
-    """Compile the best checkpoint of a training run to a network file, `RUN_DIR/network.safetensors` by default."""
+def compile_run(
+    run_dir: Path | str,
+    out: Path | str | None = None,
+    *,
+    int8: bool = False,
+    calibrate: int = CALIBRATION_IMAGES,
+    data_dir: Path | str | None = None,
+) -> CompiledFile:
+    """Compile the best checkpoint of a training run to a network file, `RUN_DIR/network.safetensors` by default.
+
+    int8: quantize a float network to 8 bits, activations by what `calibrate` training images yield (from `data_dir`);
+    without it the network's own integers, exactly.
+    """
     from ..train.loop.runs import load_run
 
-    network = compiled(load_run(run_dir))
+    run = load_run(run_dir)
+    network = quantized(run, calibrate, data_dir) if int8 else compiled(run)
     path = Path(out) if out else Path(run_dir) / "network.safetensors"
     save_network(network, path)
     return CompiledFile(path, network, path.stat().st_size, sha256_file(path))
@@ -88,6 +103,21 @@ def compiled(run: "TrainedRun") -> "IntegerNetwork":
     example = np.zeros((1, *run.input_shape), np.uint8)
     network = compile_module(run.model, example, class_names=run.class_names, provenance=_provenance(run))
     return requantized(network)
+
+
+def quantized(run: "TrainedRun", calibrate: int, data_dir: Path | str | None = None) -> "IntegerNetwork":
+    """The int8 network of a float run, calibrated on that many training images, drawn without replacement."""
+    from ..compiler.lowering.int8 import compile_int8
+    from ..train.data.datasets import load_dataset
+
+    if calibrate < 1:
+        raise UsageError(f"the number of calibration images must be positive, not {calibrate}")
+    images = load_dataset(run.recipe.dataset, "train", data_dir).images
+    chosen = np.random.default_rng(0).permutation(len(images))[:calibrate]
+    about = {"quantization": f"int8 after training, calibrated on {len(chosen)} training images"}
+    return compile_int8(
+        run.model, images[np.sort(chosen)], class_names=run.class_names, provenance=_provenance(run) | about
+    )
 
 
 def import_bnn_pynq(folder: Path, out: Path, folding: Path | None = None) -> CompiledFile:
