@@ -10,18 +10,16 @@ if TYPE_CHECKING:
     from .data.datasets import Samples, load_dataset
     from .layers.activations import LinearQuant, LogQuant
     from .layers.modules import (
-        BatchNorm1d,
-        BatchNorm2d,
         BinaryLinear,
         ChannelsFirst,
         InputQuantizer,
         QuantConv2d,
         QuantLinear,
         QuantReLU,
-        ScoreNorm,
         Sign,
         SumPool2d,
     )
+    from .layers.norms import BatchNorm1d, BatchNorm2d, ScoreNorm
     from .layers.qnn import LogWeights, SignedWeights, TernaryWeights
     from .layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
     from .layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRNN
@@ -73,9 +71,10 @@ __all__ = [
 _HOMES = {
     "layers.activations": ("LinearQuant", "LogQuant"),
     "data.datasets": ("Samples", "load_dataset"),
+    "layers.norms": ("BatchNorm1d", "BatchNorm2d", "ScoreNorm"),
     "layers.modules": (
-        *("BatchNorm1d", "BatchNorm2d", "BinaryLinear", "ChannelsFirst", "InputQuantizer"),
-        *("QuantConv2d", "QuantLinear", "QuantReLU", "ScoreNorm", "Sign", "SumPool2d"),
+        *("BinaryLinear", "ChannelsFirst", "InputQuantizer"),
+        *("QuantConv2d", "QuantLinear", "QuantReLU", "Sign", "SumPool2d"),
     ),
     "loop.losses": ("cross_entropy", "square_hinge"),
     "loop.optim": ("build_optimizer",),

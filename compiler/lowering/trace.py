@@ -11,7 +11,8 @@ import torch
 from torch import fx, nn
 
 from ...errors import UnsupportedLayerError, UsageError
-from ...train.layers.modules import InputQuantizer, QuantConv2d, QuantLinear, ScoreNorm
+from ...train.layers.modules import InputQuantizer, QuantConv2d, QuantLinear
+from ...train.layers.norms import ScoreNorm
 from ...train.layers.recurrent import QuantRecurrent
 from ..types import Encoding
 from .checks import Flow, flows, misplaced, unsupported

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from xnorflow.train.layers.modules import BatchNorm1d, BinaryLinear, InputQuantizer, ScoreNorm, Sign
+from xnorflow.train.layers.modules import BinaryLinear, InputQuantizer, Sign
+from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 
 
 def shake(module: nn.Module, seed: int) -> nn.Module:

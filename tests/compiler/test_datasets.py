@@ -11,7 +11,8 @@ from torch import nn
 from xnorflow.compiler.lowering.compare import Comparison, compare_with_module
 from xnorflow.compiler.lowering.module import compile_module
 from xnorflow.train.data.datasets import load_dataset
-from xnorflow.train.layers.modules import BatchNorm1d, BinaryLinear, InputQuantizer, QuantReLU, ScoreNorm
+from xnorflow.train.layers.modules import BinaryLinear, InputQuantizer, QuantReLU
+from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 from xnorflow.train.models.build import build_model
 from xnorflow.train.recipe import load_recipe
 

@@ -14,8 +14,6 @@ from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Conv2d, IntegerNetwork, MaxPool, SumPool, Threshold
 from xnorflow.compiler.types import AccType
 from xnorflow.train.layers.modules import (
-    BatchNorm1d,
-    BatchNorm2d,
     BinaryLinear,
     ChannelsFirst,
     InputQuantizer,
@@ -24,6 +22,7 @@ from xnorflow.train.layers.modules import (
     Sign,
     SumPool2d,
 )
+from xnorflow.train.layers.norms import BatchNorm1d, BatchNorm2d
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights
 
 FRAMES = 18

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ...errors import UsageError
-from ..layers.modules import BatchNorm1d, BinaryLinear, Sign
+from ..layers.modules import BinaryLinear, Sign
+from ..layers.norms import BatchNorm1d
 from ..recipe import OptimizerSpec
 from .losses import square_hinge
 from .optim import build_optimizer

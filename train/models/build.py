@@ -13,17 +13,8 @@ from ..data.datasets import DATASETS, DatasetInfo
 from ..duo.twins import Twins
 from ..layers.activations import LinearQuant, LogQuant
 from ..layers.dropout import Dropout
-from ..layers.modules import (
-    BatchNorm1d,
-    BatchNorm2d,
-    ChannelsFirst,
-    InputQuantizer,
-    QuantConv2d,
-    QuantLinear,
-    QuantReLU,
-    ScoreNorm,
-    Sign,
-)
+from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign
+from ..layers.norms import BatchNorm1d, BatchNorm2d, ScoreNorm
 from ..layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from ..layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
 from ..layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN

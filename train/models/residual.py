@@ -14,7 +14,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from ..layers.activations import LinearQuant
-from ..layers.modules import BatchNorm2d, QuantConv2d, Sign, SumPool2d
+from ..layers.modules import QuantConv2d, Sign, SumPool2d
+from ..layers.norms import BatchNorm2d
 from ..layers.quantizers import BinaryWeights
 from ..recipe import NormSpec, ResidualSpec
 

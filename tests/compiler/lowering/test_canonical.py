@@ -5,7 +5,8 @@ from torch import nn
 from xnorflow.compiler.lowering.canonical import Canonical
 from xnorflow.compiler.lowering.roles import Role
 from xnorflow.compiler.lowering.trace import trace
-from xnorflow.train.layers.modules import BatchNorm1d, QuantLinear
+from xnorflow.train.layers.modules import QuantLinear
+from xnorflow.train.layers.norms import BatchNorm1d
 from xnorflow.train.layers.quantizers import BinaryWeights
 
 

@@ -11,7 +11,8 @@ from xnorflow.compiler.ir import IntegerNetwork
 from xnorflow.compiler.lowering.compare import LayerComparison, compare_with_module
 from xnorflow.compiler.lowering.module import compile_module
 from xnorflow.errors import UsageError
-from xnorflow.train.layers.modules import BatchNorm1d, InputQuantizer, QuantReLU
+from xnorflow.train.layers.modules import InputQuantizer, QuantReLU
+from xnorflow.train.layers.norms import BatchNorm1d
 
 RAW = np.random.default_rng(0).integers(0, 256, (70, 20), dtype=np.uint8)
 

@@ -13,17 +13,15 @@ from xnorflow.compiler import compare_with_module, compile_module
 from xnorflow.compiler.ir import Conv2d, Dense, MaxPool, Threshold
 from xnorflow.errors import UnsupportedLayerError, UsageError
 from xnorflow.train.layers.modules import (
-    BatchNorm1d,
-    BatchNorm2d,
     BinaryLinear,
     ChannelsFirst,
     InputQuantizer,
     QuantConv2d,
     QuantLinear,
     QuantReLU,
-    ScoreNorm,
     Sign,
 )
+from xnorflow.train.layers.norms import BatchNorm1d, BatchNorm2d, ScoreNorm
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights
 
 

@@ -19,7 +19,8 @@ from xnorflow.compiler.lowering.module import compile_module
 from xnorflow.errors import UsageError
 from xnorflow.hdl.dot.constants import engine_params
 from xnorflow.train.layers.activations import LinearQuant, LogQuant
-from xnorflow.train.layers.modules import BatchNorm1d, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
+from xnorflow.train.layers.modules import InputQuantizer, QuantLinear, QuantReLU, Sign
+from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 from xnorflow.train.layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights, WeightQuantizer
 

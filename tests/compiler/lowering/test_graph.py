@@ -15,18 +15,16 @@ from xnorflow.compiler.lowering.compare import Comparison
 from xnorflow.errors import UnsupportedLayerError, UsageError
 from xnorflow.train.layers.activations import LinearQuant, LogQuant
 from xnorflow.train.layers.modules import (
-    BatchNorm1d,
-    BatchNorm2d,
     BinaryLinear,
     ChannelsFirst,
     InputQuantizer,
     QuantConv2d,
     QuantLinear,
     QuantReLU,
-    ScoreNorm,
     Sign,
     SumPool2d,
 )
+from xnorflow.train.layers.norms import BatchNorm1d, BatchNorm2d, ScoreNorm
 from xnorflow.train.layers.quantizers import BinaryWeights
 from xnorflow.train.models.residual import residual_layers
 from xnorflow.train.recipe import BlockSpec, NormSpec, ResidualSpec

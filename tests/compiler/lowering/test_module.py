@@ -15,15 +15,8 @@ from xnorflow.compiler.lowering.module import compile_module
 from xnorflow.compiler.ranges import row_ranges
 from xnorflow.compiler.storage.network_file import network_bytes
 from xnorflow.errors import UnsupportedLayerError, UsageError
-from xnorflow.train.layers.modules import (
-    BatchNorm1d,
-    BinaryLinear,
-    InputQuantizer,
-    QuantLinear,
-    QuantReLU,
-    ScoreNorm,
-    Sign,
-)
+from xnorflow.train.layers.modules import BinaryLinear, InputQuantizer, QuantLinear, QuantReLU, Sign
+from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights
 
 

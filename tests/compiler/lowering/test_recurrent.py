@@ -15,7 +15,8 @@ from xnorflow.compiler.lowering.recurrent import sequence_ends
 from xnorflow.compiler.ranges import row_ranges
 from xnorflow.compiler.recurrent import Lstm
 from xnorflow.errors import UnsupportedLayerError, UsageError
-from xnorflow.train.layers.modules import InputQuantizer, QuantLinear, ScoreNorm
+from xnorflow.train.layers.modules import InputQuantizer, QuantLinear
+from xnorflow.train.layers.norms import ScoreNorm
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights
 from xnorflow.train.layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN
 

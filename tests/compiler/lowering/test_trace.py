@@ -9,15 +9,8 @@ from torch.nn import functional as F
 from xnorflow.compiler.lowering.roles import Role
 from xnorflow.compiler.lowering.trace import trace
 from xnorflow.errors import UnsupportedLayerError, UsageError
-from xnorflow.train.layers.modules import (
-    BatchNorm1d,
-    BinaryLinear,
-    InputQuantizer,
-    QuantLinear,
-    QuantReLU,
-    ScoreNorm,
-    Sign,
-)
+from xnorflow.train.layers.modules import BinaryLinear, InputQuantizer, QuantLinear, QuantReLU, Sign
+from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 from xnorflow.train.layers.quantizers import FloatWeights
 
 

@@ -14,7 +14,8 @@ from xnorflow.errors import UsageError
 from xnorflow.train.duo.decouple import decouple, decoupled_tensors
 from xnorflow.train.duo.stages import decoupled_model
 from xnorflow.train.duo.twins import TwinMean, Twins
-from xnorflow.train.layers.modules import BatchNorm2d, QuantReLU
+from xnorflow.train.layers.modules import QuantReLU
+from xnorflow.train.layers.norms import BatchNorm2d
 from xnorflow.train.models.build import build_model
 from xnorflow.train.recipe import (
     ActivationSpec,
@@ -136,9 +137,9 @@ def test_networks_that_do_not_correspond_are_refused():
     coupled, decoupled, _ = pair("binary")
     del coupled.fc3
     with pytest.raises(UsageError, match=r"the coupled one has no fc3\.weight"):
-        decoupled_tensors(coupled, decoupled)
+        decoupled_tensors(coupled.state_dict(), decoupled)
     with pytest.raises(UsageError, match=r"conv2\.weight is"):
         other = build_model(digits(replace(VGG, convs=(ConvSpec(5, padding=1), ConvSpec(4, padding=1, pool=2)))))
-        decoupled_tensors(other, decoupled)
+        decoupled_tensors(other.state_dict(), decoupled)
     with pytest.raises(UsageError, match="groups of Twins must be at least 1, not 0"):
         Twins(lambda: BatchNorm2d(4), groups=0)

@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from xnorflow.compiler import compare_with_module, compile_module
 from xnorflow.errors import UsageError
-from xnorflow.train.layers.modules import BatchNorm2d, ChannelsFirst, QuantConv2d, SumPool2d
+from xnorflow.train.layers.modules import ChannelsFirst, QuantConv2d, SumPool2d
+from xnorflow.train.layers.norms import BatchNorm2d
 from xnorflow.train.layers.quantizers import BinaryWeights
 from xnorflow.train.loop.optim import build_optimizer, glorot_scale, parameter_groups
 from xnorflow.train.models.build import build_model

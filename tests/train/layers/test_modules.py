@@ -9,15 +9,8 @@ from torch import nn
 
 from xnorflow.compiler.ir import InputTransform
 from xnorflow.errors import UsageError
-from xnorflow.train.layers.modules import (
-    BatchNorm1d,
-    BinaryLinear,
-    InputQuantizer,
-    QuantLinear,
-    QuantReLU,
-    ScoreNorm,
-    Sign,
-)
+from xnorflow.train.layers.modules import BinaryLinear, InputQuantizer, QuantLinear, QuantReLU, Sign
+from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights
 
 

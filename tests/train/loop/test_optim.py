@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from xnorflow.train.layers.modules import BatchNorm1d, BinaryLinear, QuantLinear
+from xnorflow.train.layers.modules import BinaryLinear, QuantLinear
+from xnorflow.train.layers.norms import BatchNorm1d
 from xnorflow.train.layers.quantizers import FloatWeights
 from xnorflow.train.loop.optim import build_optimizer, glorot_scale, parameter_groups, set_learning_rate
 from xnorflow.train.recipe import OptimizerSpec

@@ -7,7 +7,8 @@ from torch import nn
 from xnorflow.errors import UsageError
 from xnorflow.train.layers.activations import LinearQuant, LogQuant
 from xnorflow.train.layers.dropout import Dropout
-from xnorflow.train.layers.modules import BatchNorm1d, InputQuantizer, QuantLinear, QuantReLU, ScoreNorm, Sign
+from xnorflow.train.layers.modules import InputQuantizer, QuantLinear, QuantReLU, Sign
+from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 from xnorflow.train.layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights
 from xnorflow.train.models.build import build_model
