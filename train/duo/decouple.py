@@ -6,22 +6,30 @@ two binary ones. So the next layer's weights are W on both halves of its input, 
 stay what they are. In the paper's convention that BatchNorm's mean, deviation and root of eps would be half as large.
 """
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from ...errors import UsageError
 from .twins import Twins
 
-__all__ = ["decouple", "decoupled_tensors"]
+__all__ = ["decouple", "decoupled_tensors", "fits_coupled"]
 
 
-def decoupled_tensors(coupled: nn.Module, decoupled: nn.Module) -> dict[str, Tensor]:
-    """The state of `decoupled` with which it computes what `coupled` does; both stay as they are.
+def fits_coupled(decoupled: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a model has pairs of normalisations where those tensors have single ones."""
+    twins = [name for name, module in decoupled.named_modules() if isinstance(module, Twins)]
+    return bool(twins) and all(f"{name}.weight" in tensors for name in twins)
+
+
+def decoupled_tensors(source: Mapping[str, Tensor], decoupled: nn.Module) -> dict[str, Tensor]:
+    """The state of `decoupled` with which it computes what the network of state `source` does; both stay as they are.
 
     Modules correspond by their names, `Twins` to the BatchNorm of theirs. Both halves get its scale and statistics and
     its bias plus and minus the shift; a weight whose inputs are twice as many gets both halves alike; the rest is
     copied. UsageError where the two networks do not correspond.
     """
-    source, wanted = coupled.state_dict(), decoupled.state_dict()
+    wanted = decoupled.state_dict()
     twins = {name: module for name, module in decoupled.named_modules() if isinstance(module, Twins)}
     found: dict[str, Tensor] = {}
     for name, target in wanted.items():
@@ -47,5 +55,5 @@ def decoupled_tensors(coupled: nn.Module, decoupled: nn.Module) -> dict[str, Ten
 
 def decouple(coupled: nn.Module, decoupled: nn.Module) -> nn.Module:
     """Give `decoupled` the state with which it computes what `coupled` does, and its mode; it is returned."""
-    decoupled.load_state_dict(decoupled_tensors(coupled, decoupled))
+    decoupled.load_state_dict(decoupled_tensors(coupled.state_dict(), decoupled))
     return decoupled.train(coupled.training)

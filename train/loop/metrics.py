@@ -1,8 +1,8 @@
 """What a run records each epoch: one JSON line in metrics.jsonl, and curves at the end. No torch."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -10,13 +10,28 @@ from ...config import from_mapping
 from ...errors import DataError, UsageError
 from ...files import atomic_write
 
-__all__ = ["EpochRecord", "append_record", "draw_curves", "read_metrics", "write_metrics"]
+__all__ = ["EpochRecord", "LayerRecord", "append_record", "draw_curves", "read_metrics", "write_metrics"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """What an epoch did to a layer's weights.
+
+    flips: the fraction whose code changed; None for float weights. dead: the fraction that stands, to the last bit,
+    where it stood when the epoch began: no gradient came, or it stays pinned at the bound it is clipped to. weights:
+    their number.
+    """
+
+    flips: float | None
+    dead: float
+    weights: int
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
     """One epoch (counted from 1): mean loss and accuracy of the training steps, accuracy on the validation samples,
-    learning rate of its last step, fraction of weight codes that changed, seconds of training and validation."""
+    learning rate of its last step, fraction of weight codes that changed, seconds of training and validation, and what
+    became of each layer's weights."""
 
     epoch: int
     loss: float
@@ -25,6 +40,7 @@ class EpochRecord:
     lr: float
     flip_ratio: float
     seconds: float
+    layers: Mapping[str, LayerRecord] = field(default_factory=dict)
 
 
 def _line(record: EpochRecord) -> str:

@@ -18,3 +18,6 @@ class Progress(Protocol):
 
     def epoch(self, record: EpochRecord) -> None:
         """An epoch is done and written."""
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, in a sentence: what a warm start took, a layer that does not learn."""

@@ -31,10 +31,15 @@ class AboutBest:
 
 @dataclass(frozen=True, slots=True)
 class AboutCheckpoint:
-    """What checkpoint.safetensors holds beside tensors: the records of all epochs so far, the thread count."""
+    """What checkpoint.safetensors holds beside tensors: the records of the epochs that are done, the thread count, and
+    of the present epoch how many steps are done, with the sums over them that `state.TrainingState` keeps."""
 
     records: tuple[EpochRecord, ...]
     threads: int
+    step: int = 0
+    loss: float = 0.0
+    hits: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from ...errors import InterruptedRunError, UsageError
 from ..data.augment import distort
 from ..data.datasets import DATASETS
 from ..layers.randomness import hashed, keyed
-from ..layers.recurrent import whole_sequences
+from ..layers.sequences import whole_sequences
 from ..models.build import build_model
 from ..recipe import Recipe, load_recipe, with_overrides
 from .evaluate import class_scores

@@ -162,12 +162,12 @@ def _epochs(run):
 
 def test_kills_between_the_writes_of_an_epochs_end_do_not_show(finished, quick, tmp_path, monkeypatch):
     """Stop after each single write in turn: best weights, metrics line, checkpoint; curves and summary at the end."""
-    from xnorflow.train.loop import checkpoint, metrics, trainer
+    from xnorflow.train.loop import checkpoint, metrics, results, state
 
     places = [
-        (trainer, "append_record", metrics.append_record),
-        (trainer, "save_tensors", checkpoint.save_tensors),
-        (trainer, "draw_curves", metrics.draw_curves),
+        (state, "append_record", metrics.append_record),
+        (state, "save_tensors", checkpoint.save_tensors),
+        (results, "draw_curves", metrics.draw_curves),
     ]
     for number, (module, name, function) in enumerate(places):
         for before in (True, False):
@@ -264,7 +264,7 @@ def test_an_unfinished_run_loads_with_its_best_so_far(quick, tmp_path):
 
 def test_a_diverging_run_stops_and_keeps_what_was_good(quick, tmp_path):
     wild = replace(quick, optimizer=OptimizerSpec(lr=1e38, schedule="constant", kind="sgd"))
-    with pytest.raises(UsageError, match=r"training diverged: the loss of epoch 1 is .*; try a smaller optimizer\.lr"):
+    with pytest.raises(UsageError, match=r"training diverged: the loss of epoch 1, step 2 is inf; try a smaller optimizer\.lr"):
         train_recipe(wild, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
 
