@@ -1,6 +1,7 @@
 """The runs that a recipe with `duo` stands for: what is trained in each, and from where."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, get_args
 
 from ...errors import UsageError
@@ -12,7 +13,7 @@ Stage = Literal["baseline", "coupled", "tuned", "decoupled"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
-def stage_recipe(recipe: Recipe, stage: Stage) -> Recipe:
+def stage_recipe(recipe: Recipe, stage: Stage, coupled_run: Path | str) -> Recipe:
     """The recipe of one stage; UsageError where the recipe has no `duo`, or nothing of that stage.
 
     baseline: the 1-bit network `duo.baseline`, trained from scratch for as many epochs as both stages have together.
@@ -30,7 +31,7 @@ def stage_recipe(recipe: Recipe, stage: Stage) -> Recipe:
             raise UsageError(f"recipe {recipe.name} has no duo.baseline to train")
         return replace(plain, name=name, model=duo.baseline, epochs=recipe.epochs + duo.epochs)
     model = decoupled_model(recipe.model) if stage == "decoupled" else recipe.model
-    return replace(plain, name=name, model=model, optimizer=duo.optimizer, epochs=duo.epochs)
+    return replace(plain, name=name, model=model, optimizer=duo.optimizer, epochs=duo.epochs, init=str(coupled_run))
 
 
 def decoupled_model(model: ModelSpec) -> ModelSpec:
