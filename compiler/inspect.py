@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .cost.counts import node_operations
+from .cost.kernels import KernelRow, unique_kernels
 from .ir import CodeType, Conv2d, Dense, IntegerNetwork, Node, Recurrent, Threshold
 from .storage.fields import Array
 from .storage.network_file import stored_tensors
@@ -48,10 +49,14 @@ class InspectRow:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Every node in stream order, and the total; its bytes are exactly those of the file's tensors."""
+    """Every node in stream order, and the total; its bytes are exactly those of the file's tensors.
+
+    kernels: the 2-D kernels of its binary convolutions and their total, if it has any.
+    """
 
     rows: tuple[InspectRow, ...]
     total: InspectRow
+    kernels: tuple[KernelRow, ...] = ()
 
 
 def inspect(network: IntegerNetwork) -> Inspection:
@@ -70,7 +75,7 @@ def inspect(network: IntegerNetwork) -> Inspection:
         sum(row.thresholds for row in rows),
         sum(tensor.nbytes for tensor in stored.values()),
     )
-    return Inspection(rows, total)
+    return Inspection(rows, total, unique_kernels(network))
 
 
 def _bytes_of(node: Node, stored: dict[str, Array]) -> int:

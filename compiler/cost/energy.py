@@ -8,12 +8,15 @@ left out for all of them.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
+from ...errors import UsageError
 from ..folds.folding import Folding
 from ..ir import IntegerNetwork, Scores, Stage
 from ..planes import DotForm
 from .counts import LayerCounts, count_layers
+from .work import Work, mac_work, xnor_work
 
 __all__ = ["Assumption", "DesignEnergy", "EnergyModel", "EnergyReport", "energy"]
 
@@ -35,6 +38,15 @@ class EnergyModel:
     sram_pj: tuple[tuple[int, float], ...] = ((8 << 10, 10.0), (32 << 10, 20.0), (1 << 20, 100.0))
     xnor_per_full_adder: float = 0.5
     full_adders_per_counted_bit: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "sram_pj" and value <= 0:
+                raise UsageError(f"{field.name} must be positive, not {value:g}")
+        sizes = [size for size, _ in self.sram_pj]
+        if len(sizes) < 2 or sizes != sorted(set(sizes)) or sizes[0] <= 0 or any(pj <= 0 for _, pj in self.sram_pj):
+            raise UsageError("sram_pj must be two or more pairs of positive numbers (bytes, pJ), sizes ascending")
 
     @property
     def full_adder_pj(self) -> float:
@@ -95,12 +107,9 @@ class EnergyReport:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    compute: float = 0.0
-    weights: float = 0.0
-    activations: float = 0.0
-
-    def __add__(self, other: "_Parts") -> "_Parts":
-        return _Parts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+    compute: float
+    weights: float
+    activations: float
 
     @property
     def total(self) -> float:
@@ -112,20 +121,28 @@ def energy(network: IntegerNetwork, folding: Folding, model: EnergyModel | None 
     model = EnergyModel() if model is None else model
     layers = count_layers(network, folding)
     stages = list(network.stages())
-    ours = sum((_xnor(layer, stage, folding, model) for layer, stage in zip(layers, stages, strict=True)), _Parts())
-    rivals = {
-        "int8 MAC": (8, model.int8_multiply_pj, model.int32_add_pj),
-        "fp16 MAC": (16, model.fp16_multiply_pj, model.fp16_add_pj),
-        "fp32 MAC": (32, model.fp32_multiply_pj, model.fp32_add_pj),
-    }
-    baselines = tuple(
-        _design(
-            name,
-            sum((_mac(layer, stage, *numbers, model) for layer, stage in zip(layers, stages, strict=True)), _Parts()),
-            ours,
+
+    def parts(work: Sequence[Work], compute: Iterable[float]) -> _Parts:
+        return _Parts(
+            sum(compute),
+            sum(_weights(layer, model) for layer in work),
+            sum(_activations(layer, model) for layer in work),
         )
-        for name, numbers in rivals.items()
+
+    def macs(bits: int, multiply_pj: float, add_pj: float) -> _Parts:
+        compute = (_mac(*pair, multiply_pj, add_pj, model) for pair in zip(layers, stages, strict=True))
+        return parts(mac_work(network, folding, bits), compute)
+
+    ours = parts(
+        xnor_work(network, folding),
+        (_xnor(layer, stage, folding, model) for layer, stage in zip(layers, stages, strict=True)),
     )
+    rivals = {
+        "int8 MAC": macs(8, model.int8_multiply_pj, model.int32_add_pj),
+        "fp16 MAC": macs(16, model.fp16_multiply_pj, model.fp16_add_pj),
+        "fp32 MAC": macs(32, model.fp32_multiply_pj, model.fp32_add_pj),
+    }
+    baselines = tuple(_design(name, rival, ours) for name, rival in rivals.items())
     return EnergyReport(_design("XNOR", ours, ours), baselines, assumptions(model))
 
 
@@ -141,7 +158,18 @@ def _design(name: str, parts: _Parts, ours: _Parts) -> DesignEnergy:
     )
 
 
-def _xnor(layer: LayerCounts, stage: Stage, folding: Folding, model: EnergyModel) -> _Parts:
+def _weights(work: Work, model: EnergyModel) -> float:
+    """Weights and constants, each from a memory of the size they take."""
+    weights = model.read_pj(work.weight_reads, work.weight_bits)
+    return weights + model.read_pj(work.constant_reads, work.constant_bits)
+
+
+def _activations(work: Work, model: EnergyModel) -> float:
+    """The vectors that come to the layer, through a buffer of one."""
+    return model.read_pj(work.activation_reads + work.activation_writes, work.activation_bits)
+
+
+def _xnor(layer: LayerCounts, stage: Stage, folding: Folding, model: EnergyModel) -> float:
     """XNOR and count every bit pair (padding included), accumulate once a plane pair and beat, compare or score."""
     planes = DotForm.of(stage.dot.weights, stage.input_type).pairs
     columns_handled = layer.weight_reads // layer.planes_in_time // stage.dot.weights.bits
@@ -151,15 +179,8 @@ def _xnor(layer: LayerCounts, stage: Stage, folding: Folding, model: EnergyModel
     full_adders = bit_pairs * (model.xnor_per_full_adder + model.full_adders_per_counted_bit)
     full_adders += accumulations * layer.acc_bits + layer.threshold_reads  # a comparison takes as many as it reads bits
     scores = stage.sink.type.size if isinstance(stage.sink, Scores) else 0
-    buffer = layer.activation_writes // layer.positions
-    return _Parts(
-        full_adders * model.full_adder_pj
-        + scores * (model.int32_multiply_pj + model.int32_add_pj)
-        + _sums(layer, model),
-        model.read_pj(layer.weight_reads, layer.weight_bits)
-        + (model.read_pj(layer.threshold_reads, layer.threshold_bits) if layer.thresholds else 0.0),
-        model.read_pj(layer.activation_reads, buffer) + model.read_pj(layer.activation_writes, buffer),
-    )
+    score_pj = scores * (model.int32_multiply_pj + model.int32_add_pj)
+    return full_adders * model.full_adder_pj + score_pj + _sums(layer, model)
 
 
 def _sums(layer: LayerCounts, model: EnergyModel) -> float:
@@ -167,21 +188,11 @@ def _sums(layer: LayerCounts, model: EnergyModel) -> float:
     return layer.additions * model.int32_add_pj + layer.multiplications * model.int32_multiply_pj
 
 
-def _mac(layer: LayerCounts, stage: Stage, bits: int, multiply_pj: float, add_pj: float, model: EnergyModel) -> _Parts:
-    """The same folding with a multiplier and an adder for each weight, and a bias added to each neuron."""
-    weight_scale, activation_scale = bits / stage.dot.weights.bits, bits / stage.input_type.bits
-    buffer = layer.activation_writes / layer.positions * activation_scale
-    bias_bits = 32 * layer.rows
-    weight_reads, activation_reads = (r / layer.planes_in_time for r in (layer.weight_reads, layer.activation_reads))
-    return _Parts(
-        weight_reads / stage.dot.weights.bits * (multiply_pj + add_pj)
-        + layer.positions * layer.rows * add_pj
-        + _sums(layer, model),
-        model.read_pj(weight_reads * weight_scale, layer.weight_bits * weight_scale)
-        + model.read_pj(layer.positions * bias_bits, bias_bits),
-        model.read_pj(activation_reads * activation_scale, buffer)
-        + model.read_pj(layer.activation_writes * activation_scale, buffer),
-    )
+def _mac(layer: LayerCounts, stage: Stage, multiply_pj: float, add_pj: float, model: EnergyModel) -> float:
+    """A multiplication and an addition for each weight (padding included), and a bias added to each neuron."""
+    handled = layer.weight_reads // layer.planes_in_time // stage.dot.weights.bits
+    biases = layer.positions * layer.rows * add_pj
+    return handled * (multiply_pj + add_pj) + biases + _sums(layer, model)
 
 
 def assumptions(model: EnergyModel) -> tuple[Assumption, ...]:

@@ -64,6 +64,22 @@ def inspect(file: File, as_json: Json = False) -> None:
         return
     columns = ("layer", "kind", "input", "output", "bits", "weights", "operations", "thresholds", "bytes")
     print_table(columns, [row.cells() for row in (*table.rows, table.total)], left=5)
+    if table.kernels:
+        print_lines("")
+        print_table(
+            ("binary 2-D kernels", "kernels", "different", "for each channel, up to sign", "share", "operations saved"),
+            [
+                (
+                    row.layer,
+                    f"{row.kernels:,}",
+                    f"{row.unique:,}",
+                    f"{row.by_channel:,}",
+                    f"{row.share_by_channel:.1%}",
+                    f"{row.operations / row.reused:.2f} x fewer",
+                )
+                for row in table.kernels
+            ],
+        )
 
 
 def evaluate(
