@@ -81,7 +81,7 @@ def unsupported(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
                 node,
                 f"has {type(module.weight_quantizer).__name__}, which are no integers; use BinaryWeights or --int8",
             )
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is None:
             yield node, "has no running statistics, so its outputs depend on the batch"
         elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
             yield from ((node, reason) for reason in pool_problems(module))

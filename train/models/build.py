@@ -14,11 +14,11 @@ from ..duo.twins import Twins
 from ..layers.activations import LinearQuant, LogQuant
 from ..layers.dropout import Dropout
 from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign
-from ..layers.norms import BatchNorm1d, BatchNorm2d, ScoreNorm
 from ..layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from ..layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
 from ..layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN
-from ..recipe import ActivationSpec, NormSpec, Recipe, RecurrentSpec, WeightSpec
+from ..recipe import ActivationSpec, Recipe, RecurrentSpec, WeightSpec
+from .norms import build_norm, build_score_norm
 from .residual import residual_layers
 
 __all__ = ["build_activation", "build_model", "build_weights"]
@@ -87,14 +87,14 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     for i, hidden in enumerate(spec.hidden, start=1):
         layers[f"fc{i}"] = QuantLinear(width, hidden, weight=build_weights(spec.weights_of(f"fc{i}")))
         activation = spec.activation_of(f"fc{i}")
-        layers |= _activated(f"norm{i}", f"act{i}", activation, partial(BatchNorm1d, hidden), spec.norm)
+        layers |= _activated(f"norm{i}", f"act{i}", activation, partial(build_norm, spec.norm, hidden))
         if spec.dropout_hidden:
             layers[f"drop{i}"] = Dropout(spec.dropout_hidden)
         width = hidden * channel_factor(activation)
     classes = len(info.class_names)
     last = f"fc{len(spec.hidden) + 1}"
     layers[last] = QuantLinear(width, classes, weight=build_weights(spec.weights_of(last)))
-    layers["scores"] = ScoreNorm(classes, spec.norm.eps, spec.norm.momentum, score_bits=spec.norm.score_bits)
+    layers["scores"] = build_score_norm(spec.norm, classes)
     return nn.Sequential(layers)
 
 
@@ -127,9 +127,9 @@ def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
         )
         pool = {f"pool{i}": nn.MaxPool2d(conv.pool)} if conv.pool else {}
         activation = spec.activation_of(f"conv{i}")
-        norm = partial(BatchNorm2d, conv.channels)
+        norm = partial(build_norm, spec.norm, conv.channels, maps=True)
         layers |= pool if conv.pool_first else {}
-        layers |= _activated(f"conv_norm{i}", f"conv_act{i}", activation, norm, spec.norm)
+        layers |= _activated(f"conv_norm{i}", f"conv_act{i}", activation, norm)
         layers |= {} if conv.pool_first else pool
         channels = conv.channels * channel_factor(activation)
     return layers
@@ -139,15 +139,13 @@ def _activated(
     norm_name: str,
     act_name: str,
     activation: ActivationSpec,
-    norm: Callable[..., BatchNorm1d | BatchNorm2d],
-    spec: NormSpec,
+    norm: Callable[[], nn.BatchNorm1d | nn.BatchNorm2d],
 ) -> OrderedDict[str, nn.Module]:
     """A normalisation and its activation; a decoupled pair is one module, of the normalisation's name."""
-    normalise = partial(norm, eps=spec.eps, momentum=spec.momentum)
     if activation.kind == "decoupled":
-        twins = Twins(normalise, partial(build_activation, activation), shift=activation.step / 4)
+        twins = Twins(norm, partial(build_activation, activation), shift=activation.step / 4)
         return OrderedDict({norm_name: twins})
-    return OrderedDict({norm_name: normalise(), act_name: build_activation(activation)})
+    return OrderedDict({norm_name: norm(), act_name: build_activation(activation)})
 
 
 def channel_factor(activation: ActivationSpec) -> int:

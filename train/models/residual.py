@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from ..layers.activations import LinearQuant
 from ..layers.modules import QuantConv2d, Sign, SumPool2d
-from ..layers.norms import BatchNorm2d
 from ..layers.quantizers import BinaryWeights
 from ..recipe import NormSpec, ResidualSpec
+from .norms import build_norm
 
 __all__ = ["ResidualBlock", "residual_layers"]
 
@@ -31,8 +31,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, outputs: int, stride: int, bits: int, step: float, norm: NormSpec) -> None:
         super().__init__()
 
-        def normalise(features: int) -> BatchNorm2d:
-            return BatchNorm2d(features, eps=norm.eps, momentum=norm.momentum)
+        def normalise(features: int) -> nn.Module:
+            return build_norm(norm, features, maps=True)
 
         def convolve(kernel: int) -> QuantConv2d:
             weight, padding = BinaryWeights(), kernel // 2
@@ -74,13 +74,13 @@ def residual_layers(spec: ResidualSpec, channels: int, norm: NormSpec) -> "Order
         padding=padding,
         pad_value=spec.pad_value,
     )
-    layers["stem_norm"] = BatchNorm2d(spec.stem, eps=norm.eps, momentum=norm.momentum)
+    layers["stem_norm"] = build_norm(norm, spec.stem, maps=True)
     layers["stem_act"] = LinearQuant(spec.bits, spec.step)
     width = spec.stem
     for index, block in enumerate(spec.blocks, start=1):
         layers[f"block{index}"] = ResidualBlock(width, block.channels, block.stride, spec.bits, spec.step, norm)
         width = block.channels
     layers["pool"] = SumPool2d()
-    layers["pool_norm"] = BatchNorm2d(width, eps=norm.eps, momentum=norm.momentum)
+    layers["pool_norm"] = build_norm(norm, width, maps=True)
     layers["pool_act"] = LinearQuant(spec.bits, spec.step)
     return layers

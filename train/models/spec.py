@@ -85,8 +85,10 @@ class ActivationSpec:
 
 @dataclass(frozen=True, slots=True)
 class NormSpec:
-    """BatchNorm: momentum of the running statistics (the papers' alpha), eps, bits of the integer score slopes."""
+    """BatchNorm, or BNN's shift-based one (kind: shift, `layers.shift_norms`): momentum of the running statistics (the
+    papers' alpha), eps, bits of the integer score slopes."""
 
+    kind: Literal["batch", "shift"] = "batch"
     momentum: float = 0.1
     eps: float = 1e-4
     score_bits: int = 16
