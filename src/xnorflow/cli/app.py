@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, designs, devices, folds, house, networks, training
+from . import bench, designs, devices, duo, folds, house, networks, training
 
 __all__ = ["app"]
 
@@ -35,6 +35,8 @@ def _root(
 
 
 app.command("train")(training.train)
+app.command("train-duo")(duo.train_duo)
+app.command("duo-results")(duo.duo_results)
 app.command("recipes")(training.recipes)
 app.command("compile")(networks.compile_command)
 app.command("import-bnn-pynq")(networks.import_bnn_pynq)
