@@ -21,7 +21,7 @@ def test_both_stages_then_more_of_them_then_what_they_came_to(
     assert main(["duo-results", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines()[2:5]] == ["baseline", "coupled", "decoupled"]
-    assert "decoupled - baseline: " in text and "on 180 samples, 1 seeds; 95 % interval over samples" in text
+    assert "decoupled - baseline: " in text and "samples, seed1; 95 % interval over samples" in text
     assert main(["duo-results", str(tmp_path), "--json", "--split", "test"]) == 0
     assert json.loads(capsys.readouterr().out)["gains"][0]["paired"]["over_pairs"] is None
 

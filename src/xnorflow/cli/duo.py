@@ -108,6 +108,6 @@ def duo_results(
         low, high = both.over_samples
         seeds = f", over seeds {both.over_pairs[0]:+.2%} to {both.over_pairs[1]:+.2%}" if both.over_pairs else ""
         print_lines(
-            f"{gain.stage} - {gain.over}: {both.difference:+.2%} on {both.samples:,} samples, {len(gain.seeds)} seeds; "
+            f"{gain.stage} - {gain.over}: {both.difference:+.2%} on {both.samples:,} samples, {' '.join(gain.seeds)}; "
             f"95 % interval over samples {low:+.2%} to {high:+.2%}{seeds}"
         )
