@@ -73,17 +73,20 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSpec:
-    """Adam, or SGD with Nesterov momentum; learning rate from lr to lr_final over the run.
+    """Adam, SGD with Nesterov momentum, shift-based AdaMax (the paper's or the released code's, `loop.adamax`), or Bop
+    (`loop.bop`) for binary weights and Adam for the rest; learning rate from lr to lr_final over the run.
 
     schedule: `schedule.schedule_rate` has the formulas. every: epochs between drops (step), of a cosine
     (warm-restarts), or without a new best validation accuracy before a drop (plateau). factor: of a drop.
     warmup: so many epochs, fractions too, in which the rate rises linearly from 0 to that of the schedule.
-    lr_scale: glorot multiplies a layer's rate by s = 1 / sqrt(1.5 / (n_in + n_out)) (Adam) or s^2 (SGD); none by 1.
+    lr_scale: glorot multiplies a layer's rate by s = 1 / sqrt(1.5 / (n_in + n_out)) (s^2 for SGD); none by 1.
+    flip_rate, flip_threshold: Bop's gamma, which falls as the learning rate does, and threshold.
+    clip: gradients whose norm, of all parameters together, is above it are scaled down to it before a step.
     """
 
     lr: float
     lr_final: float | None = None
-    kind: Literal["adam", "sgd"] = "adam"
+    kind: Literal["adam", "sgd", "adamax", "adamax-released", "bop"] = "adam"
     schedule: ScheduleName = "exponential"
     every: int | None = None
     factor: float = 0.1
@@ -92,9 +95,13 @@ class OptimizerSpec:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     momentum: float = 0.9
+    clip: float | None = None
+    flip_rate: float = 1e-4
+    flip_threshold: float = 1e-8
 
     def __post_init__(self) -> None:
-        positive(lr=self.lr, eps=self.eps)
+        positive(flip_rate=self.flip_rate, flip_threshold=self.flip_threshold)
+        positive(lr=self.lr, eps=self.eps, clip=1 if self.clip is None else self.clip)
         fraction(momentum=self.momentum, betas=max(self.betas))
         fraction(betas=min(self.betas))
         positive(factor=self.factor, every=1 if self.every is None else self.every)

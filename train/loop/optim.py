@@ -12,9 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...errors import UsageError
 from ..layers.modules import QuantConv2d, QuantLinear
+from ..layers.quantizers import BinaryWeights
 from ..layers.recurrent import QuantRecurrent
 from ..recipe import OptimizerSpec
+from .adamax import ShiftAdaMax
+from .bop import Bop, Together
 
 __all__ = ["build_optimizer", "clip_latent_weights", "glorot_scale", "parameter_groups", "set_learning_rate"]
 
@@ -37,7 +41,7 @@ def parameter_groups(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, An
             and module.weight_quantizer.latent_bound is not None
         ):
             scale = glorot_scale(*module.fans) if spec.lr_scale == "glorot" else 1.0
-            groups.append({"params": [module.weight], "lr_scale": scale if spec.kind == "adam" else scale * scale})
+            groups.append({"params": [module.weight], "lr_scale": scale * scale if spec.kind == "sgd" else scale})
             taken.add(id(module.weight))
     rest = [p for p in model.parameters() if id(p) not in taken]
     if rest:
@@ -64,16 +68,51 @@ def clip_latent_weights(model: nn.Module) -> None:
 
 
 def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimizer:
-    """Adam or Nesterov SGD over `parameter_groups`, which clips the latent weights of `model` after each step.
+    """The optimizer over `parameter_groups`, which clips the latent weights of `model` after each step.
 
-    Adam is torch's fused one: a single pass over each parameter.
+    Adam and SGD are torch's fused ones: a single pass over each parameter. Bop takes the binary weights, Adam the rest;
+    its gamma follows the schedule of the learning rate.
     """
     groups = parameter_groups(model, spec)
     optimizer: torch.optim.Optimizer
-    if spec.kind == "adam":
-        optimizer = torch.optim.Adam(groups, lr=spec.lr, betas=spec.betas, eps=spec.eps, fused=True)
-    else:
-        optimizer = torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0, fused=True)
+    match spec.kind:
+        case "adam":
+            optimizer = torch.optim.Adam(groups, lr=spec.lr, betas=spec.betas, eps=spec.eps, fused=True)
+        case "sgd":
+            nesterov = spec.momentum > 0
+            optimizer = torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, fused=True)
+        case "adamax" | "adamax-released":
+            optimizer = ShiftAdaMax(groups, spec.lr, spec.betas, "paper" if spec.kind == "adamax" else "released")
+        case "bop":
+            optimizer = _bop(model, groups, spec)
     set_learning_rate(optimizer, spec.rate(0.0))
+    if spec.clip is not None:
+        bound = spec.clip
+        optimizer.register_step_pre_hook(lambda *_: _clip_gradients(model, bound))
     optimizer.register_step_post_hook(lambda *_: clip_latent_weights(model))
     return optimizer
+
+
+def _bop(model: nn.Module, groups: list[dict[str, Any]], spec: OptimizerSpec) -> torch.optim.Optimizer:
+    binary = {
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, QuantConv2d | QuantLinear | QuantRecurrent)
+        and isinstance(module.weight_quantizer, BinaryWeights)
+        and not module.weight_quantizer.stochastic
+    }
+    flipped = [group for group in groups if id(group["params"][0]) in binary]
+    if not flipped:
+        raise UsageError("optimizer kind: bop flips binary weights; this model has none (weights: {kind: binary})")
+    for group in flipped:
+        group["lr_scale"] = spec.flip_rate / spec.lr
+    rest = [group for group in groups if id(group["params"][0]) not in binary]
+    bop = Bop(flipped, spec.flip_rate, spec.flip_threshold)
+    if not rest:
+        return bop
+    return Together(bop, torch.optim.Adam(rest, lr=spec.lr, betas=spec.betas, eps=spec.eps, fused=True))
+
+
+def _clip_gradients(model: nn.Module, bound: float) -> None:
+    """Scale all gradients down together where their norm is above the bound (Pascanu et al. 2013, 1211.5063)."""
+    nn.utils.clip_grad_norm_(model.parameters(), bound)
