@@ -199,6 +199,25 @@ class DotForm:
         counts: Integers = self._idle_counts[words]
         return counts
 
+    @property
+    def start(self) -> int:
+        """Where the accumulator of a row without a preload begins."""
+        return 0
+
+    def idle(self, codes: Codes) -> Integers:
+        """P of each row (N,) of weight codes (N, K) on levels of 0."""
+        counts: Integers = self.idle_counts(self.words(codes)).sum(axis=1)
+        return counts
+
+    def p_max(self, columns: int) -> int:
+        """The largest P of a row of that many columns."""
+        return columns * self.column_max
+
+    def adds_powers(self, planes_at_once: int) -> bool:
+        """Whether pairs of planes have several powers of two, whose counts are added up, where so many activation
+        planes are worked on in a cycle."""
+        return self.powers - self.activation_planes + planes_at_once > 1
+
     @cached_property
     def _idle_counts(self) -> Integers:
         words = np.arange(1 << self.word_bits)

@@ -84,20 +84,21 @@ class Design:
     def score_params(self) -> ScoreParams:
         """Of the score unit."""
         lanes, writable = self.folding.score_lanes, self.folding.rewritable
-        return score_params(score_domain(self.network), self.network.scores, lanes, writable=writable)
+        return score_params(score_domain(self.network, self.folding), self.network.scores, lanes, writable=writable)
 
 
 def _engine(part: EnginePart, design: Design) -> Engine:
     params = engine_params(part.stage, part.fold, design.folding.popcount, design.popcount_stages)
     if part.requantize is not None:
-        domain, folds = popcount_domain(part.stage), params.neuron_folds
+        domain, folds = popcount_domain(part.stage, part.fold), params.neuron_folds
         requantize = requantize_params(part.requantize, domain, name=part.name, pe=part.fold.pe, folds=folds)
         params = replace(params, requantize=requantize)
     return Engine(params)
 
 
 def _activation(part: ActivationPart, design: Design) -> StreamActivation:
-    domain, folds = stream_domain(design.network, part.source), part.shape.beats // part.shape.pixels
+    domain = stream_domain(design.network, design.folding, part.source)
+    folds = part.shape.beats // part.shape.pixels
     writable = design.folding.rewritable
     params = activation_params(part.node, domain, pe=part.shape.lanes, folds=folds, writable=writable)
     lut6 = design.folding.popcount is Popcount.LUT6

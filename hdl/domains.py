@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiler.folds.folding import Folding
 from ..compiler.ir import Add, Conv2d, Dense, IntegerNetwork, MaxPool, Node, SumPool
 from ..compiler.schedule.parts import AddPart
 from ..compiler.types import CodeType, Integers, code_values
@@ -53,13 +54,14 @@ class CodeDomain:
         return np.searchsorted(self.values, accumulators, side="right") - 1
 
 
-def stream_domain(network: IntegerNetwork, node: Node) -> Domain:
+def stream_domain(network: IntegerNetwork, folding: Folding, node: Node) -> Domain:
     """Of the stream that carries the node's values. HardwareError for a node that no stream carries."""
     if isinstance(node.type, CodeType):
         return CodeDomain(code_values(node.type.bits, node.type.encoding))
     match node:
         case Dense() | Conv2d():
-            return popcount_domain(next(stage for stage in network.stages() if stage.dot is node))
+            stage = next(stage for stage in network.stages() if stage.dot is node)
+            return popcount_domain(stage, folding.layers[node.name])
         case Add():
             types = tuple(kind for name in node.inputs if isinstance(kind := network.node(name).type, CodeType))
             part = AddPart(node.name, types, 1, 1, 1)
@@ -67,7 +69,7 @@ def stream_domain(network: IntegerNetwork, node: Node) -> Domain:
                 part.step, np.full(node.type.shape[-1], sum(kind.lo for kind in types), dtype=np.int64), part.most
             )
         case MaxPool():
-            return stream_domain(network, network.node(node.inputs[0]))
+            return stream_domain(network, folding, network.node(node.inputs[0]))
         case SumPool():
             source, taps = network.node(node.inputs[0]).type, node.kernel[0] * node.kernel[1]
             assert isinstance(source, CodeType)  # verified
@@ -77,11 +79,11 @@ def stream_domain(network: IntegerNetwork, node: Node) -> Domain:
     raise HardwareError(f"{node.name}: no stream carries the values of {node.kind} nodes")
 
 
-def score_domain(network: IntegerNetwork) -> PopcountDomain:
+def score_domain(network: IntegerNetwork, folding: Folding) -> PopcountDomain:
     """Of what is scored: accumulators, or codes as the whole numbers they are."""
     source = network.node(network.scores.inputs[0])
     if isinstance(source.type, CodeType):
         return PopcountDomain(1, np.zeros(network.scores.offset.shape, dtype=np.int64), source.type.max_code)
-    domain = stream_domain(network, source)
+    domain = stream_domain(network, folding, source)
     assert isinstance(domain, PopcountDomain)  # of accumulators
     return domain

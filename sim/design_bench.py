@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiler.folds.folding import load_folding
 from ..compiler.storage.network_file import load_network
 from ..files import atomic_directory
 from ..hdl.generate import load_design
@@ -27,6 +28,7 @@ def write_bench(design_dir: Path, *, raw_images: NDArray[np.generic] | None = No
     """
     design = load_design(design_dir)
     network = load_network(design_dir / "network.safetensors")
+    folding = load_folding(design_dir / "folding.yaml", network)
     if raw_images is None:
         shape, most = network.input.type.shape, network.input.type.max_code
         codes = np.random.default_rng(0).integers(0, most + 1, (_IMAGES, *shape), dtype=np.uint8)
@@ -35,7 +37,7 @@ def write_bench(design_dir: Path, *, raw_images: NDArray[np.generic] | None = No
     interface = Interface.of(design.manifest)
     out = design_dir / "bench"
     with atomic_directory(out) as folder:
-        write_vectors(network, interface, codes, folder / "vectors")
+        write_vectors(network, folding, interface, codes, folder / "vectors")
         (folder / "bench.sv").write_text(render_bench(interface, capacity=len(codes)))
         (folder / "Makefile").write_text(render_makefile(images=len(codes)))
         shutil.copyfile(bench_main(), folder / "main.cpp")

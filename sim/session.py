@@ -12,6 +12,7 @@ import numpy as np
 from cocotb_tools import config as cocotb_config
 from numpy.typing import NDArray
 
+from ..compiler.folds.folding import load_folding
 from ..compiler.storage.network_file import load_network
 from ..errors import ToolError, UsageError
 from ..files import take_folder
@@ -123,7 +124,9 @@ class BenchSession:
         for memory in self.design.rtl.glob("*.hex"):
             (self.run_folder / memory.name).symlink_to(memory.resolve())
         network = load_network(self.design.path / "network.safetensors")
-        write_vectors(network, self.interface, network.input_codes(self._raw), self.run_folder / "vectors", self._last)
+        folding = load_folding(self.design.path / "folding.yaml", network)
+        codes = network.input_codes(self._raw)
+        write_vectors(network, folding, self.interface, codes, self.run_folder / "vectors", self._last)
 
     @property
     def log(self) -> Path:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler import golden
+from ..compiler.folds.folding import Folding
 from ..compiler.ir import IntegerNetwork
 from ..errors import DataError
 from ..hdl.domains import stream_domain
@@ -25,6 +26,7 @@ _DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 def write_vectors(
     network: IntegerNetwork,
+    folding: Folding,
     interface: Interface,
     codes: Codes,
     folder: Path,
@@ -33,6 +35,7 @@ def write_vectors(
     """Write vectors for input codes (B, *input shape) into `folder`: `input.hex`, `last.hex` (TLAST of each frame's
     last beat), `result.hex` and `tap_<name>.hex`.
 
+    folding: the design's, which tells what its streams of counts stand for.
     last: bool (B,), which frames end their sequences, where frames are steps of such; None: the last one alone.
     One beat a line, frame after frame. Raises DataError for codes of another shape or an empty batch.
     """
@@ -58,7 +61,7 @@ def write_vectors(
     for tap in interface.taps:
         values = trace[tap.node]
         if tap.counts:
-            values = stream_domain(network, network.node(tap.node)).counts(values.astype(np.int64, copy=False))
+            values = stream_domain(network, folding, network.node(tap.node)).counts(values.astype(np.int64, copy=False))
         write(tap, values)
     with (folder / "result.hex").open("wb") as file:
         for bits in _result_bits(interface, trace.classes, trace.scores, ends):

@@ -1,7 +1,7 @@
 """Folding: how many rows and columns of each matrix work in one cycle. A separate object, kept in a YAML file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -9,11 +9,14 @@ from ...config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
 from ...errors import UsageError
 from ...files import atomic_write
 from ..ir import IntegerNetwork, Recurrent
+from ..macs import MacForm, mac_problem
 from ..planes import DotForm
+from ..types import CodeType, Weights
 
 __all__ = [
     "MOST_SLOTS",
     "SHALLOW_WORDS",
+    "Arithmetic",
     "Folding",
     "LayerFold",
     "Memory",
@@ -22,6 +25,7 @@ __all__ = [
     "check_folding",
     "load_folding",
     "save_folding",
+    "with_arithmetic",
 ]
 
 
@@ -57,6 +61,13 @@ class Popcount(StrEnum):
     LUT6 = "lut6"
 
 
+class Arithmetic(StrEnum):
+    """What an engine computes with: gates and popcounts of bit planes, or multipliers and adders (MAC)."""
+
+    PLANES = "planes"
+    MAC = "mac"
+
+
 @dataclass(frozen=True, slots=True)
 class LayerFold:
     """The folding of one dot product: PE rows x SIMD columns a cycle, a part of the activations' bit planes at a time.
@@ -75,6 +86,7 @@ class LayerFold:
     memory: Memory = Memory.AUTO
     planes_in_time: int = 1
     weights: WeightStore = WeightStore.ROM
+    arithmetic: Arithmetic = Arithmetic.PLANES
 
     def __post_init__(self) -> None:
         for name, value in (("pe", self.pe), ("simd", self.simd), ("planes_in_time", self.planes_in_time)):
@@ -117,8 +129,20 @@ class LayerFold:
         """How often each beat of a vector is worked on: NF times the planes in time."""
         return self.neuron_folds(rows) * self.planes_in_time
 
+    def form(self, weights: Weights, source: CodeType) -> DotForm:
+        """How a matrix of weights and the codes that it reads become the numbers that the engine counts."""
+        if self.arithmetic is Arithmetic.MAC:
+            return MacForm.of(weights, source, fixed=self.weights is WeightStore.ROM)
+        return DotForm.of(weights, source)
+
     def planes_problem(self, form: DotForm) -> str | None:
-        """What is wrong with the planes in time for a dot product of that form, or None."""
+        """What is wrong with the arithmetic or the planes in time for a dot product of that form, or None."""
+        if self.arithmetic is Arithmetic.MAC:
+            problem = mac_problem(form.weight_bits, form.weights)
+            if problem is not None:
+                return f"arithmetic mac: {problem}; use planes"
+            if self.planes_in_time > 1:
+                return f"planes_in_time {self.planes_in_time}: multipliers take whole numbers; use 1"
         if self.planes_in_time == 1:
             return None
         if form.shift_bits:
@@ -152,6 +176,15 @@ class Folding:
     def rewritable(self) -> bool:
         """Whether anything can be written at run time: then what stands behind the engines is too."""
         return any(fold.weights is WeightStore.AXI for fold in self.layers.values())
+
+
+def with_arithmetic(folding: Folding, arithmetic: Arithmetic) -> Folding:
+    """The same folding, and so the same cycles a frame, with other arithmetic in every layer.
+
+    Layers whose planes take turns have no twin with multipliers at that rate: `check_folding` refuses them.
+    """
+    layers = {name: replace(fold, arithmetic=arithmetic) for name, fold in folding.layers.items()}
+    return replace(folding, layers=layers)
 
 
 def load_folding(path: Path, network: IntegerNetwork | None = None) -> Folding:
@@ -205,6 +238,8 @@ def check_folding(network: IntegerNetwork, folding: Folding) -> None:
         fold = folding.layers[node.name]
         if fold.weights is not WeightStore.ROM:
             raise UsageError(f"layer {node.name!r}: the weights of a recurrent layer are fixed; use weights: rom")
+        if fold.arithmetic is not Arithmetic.PLANES:
+            raise UsageError(f"layer {node.name!r}: a recurrent layer counts bit planes; use arithmetic: planes")
         if fold.pe % node.gates and node.gates % fold.pe:
             raise UsageError(
                 f"layer {node.name!r}: pe {fold.pe} splits the {node.gates} gates of a unit; use 1, 2 or 4 n"

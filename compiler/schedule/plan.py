@@ -30,7 +30,6 @@ from ..ir import (
     SumPool,
     Threshold,
 )
-from ..planes import DotForm
 from ..recurrent import Lstm, Rnn
 from ..types import CodeType, code_values
 from .parts import (
@@ -244,7 +243,7 @@ def _place_dot(planner: Planner, node: Node) -> None:
         part = WindowPart(node.name, window, bits, lanes, node.pad_code or 0, passes, blocks)
         pixels = window.positions * window.kernel[0] * window.kernel[1]
         source = planner.place(part, [source], StreamShape(pixels, window.input[2], lanes, bits))
-    counts = columns * DotForm.of(node.weights, stage.input_type).column_max
+    counts = fold.form(node.weights, stage.input_type).p_max(columns)
     bits = inside.type.bits if inside else counts.bit_length()
     shape = StreamShape(stage.vectors, rows, fold.pe, bits)
     engine = EnginePart(node.name, stage, fold, inside if isinstance(inside, Requantize) else None)

@@ -4,15 +4,14 @@ An engine counts bits, weighted by bit plane (`compiler/planes.py`). acc = alpha
 so a threshold on the accumulator is a threshold on P, and a score is an affine function of P.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...compiler.folds.folding import LayerFold, Popcount, WeightStore
 from ...compiler.ir import Scores, Stage, Threshold
-from ...compiler.planes import DotForm
-from ...compiler.types import Codes
+from ...compiler.types import CodeType, Weights
 from .params import EngineParams, ScoreParams
 
 __all__ = ["PopcountDomain", "engine_params", "popcount_domain", "score_params"]
@@ -37,27 +36,24 @@ class PopcountDomain:
         return (accumulators - self.beta[:, None]) // self.alpha
 
 
-def popcount_domain(stage: Stage) -> PopcountDomain:
-    """How the stage's accumulators follow from counts."""
-    return _domain(stage, stage.dot.weights.codes)
+def popcount_domain(stage: Stage, fold: LayerFold) -> PopcountDomain:
+    """How the stage's accumulators follow from counts on that fold."""
+    return _domain(stage.dot.weights, stage.input_type, fold)
 
 
-def _domain(stage: Stage, codes: Codes) -> PopcountDomain:
-    """The same with other weight codes (N, K).
-
-    acc = sum of w (scale * x + offset) = scale * (P - idle) + offset * sum of w, over levels x (`compiler/planes.py`).
-    """
-    weights, form = stage.dot.weights, DotForm.of(stage.dot.weights, stage.input_type)
-    idle = form.idle_counts(form.words(codes)).sum(axis=1)
-    beta = form.offset * weights.type.values(codes).sum(axis=1) - form.scale * idle
-    return PopcountDomain(form.scale, beta, codes.shape[1] * form.column_max)
+def _domain(weights: Weights, source: CodeType, fold: LayerFold) -> PopcountDomain:
+    """acc = sum of w (scale * x + offset) = scale * (P - idle) + offset * sum of w, over levels x
+    (`compiler/planes.py`)."""
+    form = fold.form(weights, source)
+    beta = form.offset * weights.values().sum(axis=1) - form.scale * form.idle(weights.codes)
+    return PopcountDomain(form.scale, beta, form.p_max(weights.codes.shape[1]))
 
 
 def engine_params(
     stage: Stage, fold: LayerFold, popcount: Popcount = Popcount.ADDERS, popcount_stages: int = 1
 ) -> EngineParams:
     """The engine of one stage. HardwareError names the layer where the fold or the weights do not fit."""
-    form, source = DotForm.of(stage.dot.weights, stage.input_type), stage.input_type
+    form, source = fold.form(stage.dot.weights, stage.input_type), stage.input_type
     codes, thresholds, flags = stage.dot.weights.codes, None, None
     if isinstance(stage.sink, Threshold):
         descending, limits = stage.sink.descending, stage.sink.thresholds
@@ -72,7 +68,7 @@ def engine_params(
             at_least = np.where(descending[:, None], limits[:, ::-1] + 1, limits)
             flags = descending if descending.any() or fold.weights is WeightStore.AXI else None
         # acc >= t is P >= ceil((t - beta) / alpha).
-        domain = _domain(stage, codes)
+        domain = _domain(replace(stage.dot.weights, codes=codes), source, fold)
         thresholds = np.clip(domain.floor(at_least - 1) + 1, 0, domain.p_max + 1)
     return EngineParams(
         name=stage.dot.name,

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...compiler.folds.folding import SHALLOW_WORDS, Memory, Popcount, WeightStore
+from ...compiler.folds.folding import SHALLOW_WORDS, Arithmetic, Memory, Popcount, WeightStore
 from ..activations.levels import level_planes, shifted_planes
 from ..activations.threshold import Directions
 from ..activations.unit import activation_unit
@@ -15,6 +15,7 @@ from ..streams.input_buffer import InputBuffer
 from ..streams.stream import beat_signature
 from ..timing.frames import Cell, Repeat, Work
 from .arithmetic import adder_tree
+from .mac import MacUnit
 from .params import EngineParams
 from .popcount import XnorPopcount
 from .rom import Rom, memories_of
@@ -37,6 +38,8 @@ class Engine(wiring.Component):
     after the other (`planes_in_time` of the fold): a fold then takes as many times SF cycles, the topmost planes first,
     and with each following group the accumulator moves up by its planes. The adder takes what is moved, so that turns
     cost a multiplexer for each activation, shared by all rows, and the buffer where NF = 1 had none.
+
+    With `arithmetic: mac` of the fold a row multiplies instead: SIMD products of a weight and a level, summed up.
 
     Control issues a step a cycle; behind it weights, popcounts, accumulators and thresholds run free, without a stall
     network: a fold's last step is issued when the output FIFO has room for its beat, counting the beats under way.
@@ -93,8 +96,10 @@ class Engine(wiring.Component):
 
     @property
     def count_latency(self) -> int:
-        """Cycles from the issue of a step to its weighted popcounts: memory, popcount, sum over powers of two."""
-        return 1 + self._params.popcount_stages + (self._powers > 1)
+        """Cycles from the issue of a step to its counts: memory; popcount and sum over powers of two, or products and
+        their sum."""
+        p = self._params
+        return 1 + p.popcount_stages + p.form.adds_powers(p.planes_at_once)
 
     @property
     def _powers(self) -> int:
@@ -203,7 +208,7 @@ class Engine(wiring.Component):
         for row in range(pe):
             if row >= p.rows:  # a padding row in every fold: its output is the constant 0
                 continue
-            total = self._row_count(m, row, words, planes)
+            total = self._row_total(m, row, words, planes)
             accumulator = counts.word_select(row, self._accumulator_bits)
             begin = start.word_select(row, self._accumulator_bits)
             with m.If(issued[arrive]):
@@ -241,7 +246,7 @@ class Engine(wiring.Component):
         are held, in the one before that."""
         p = self._params
         if self._preload is None:
-            return Const(0, p.fold.pe * self._accumulator_bits)
+            return Const(p.form.start, self._accumulator_bits).replicate(p.fold.pe)
         m.submodules.thresholds = self._preload
         with m.If(soon):
             wraps = self._preload.addr == p.neuron_folds - 1
@@ -279,14 +284,36 @@ class Engine(wiring.Component):
         m.d.sync += held.eq(value)
         return held
 
-    def _row_count(self, m: Module, row: int, words: Value, planes: Sequence[Value]) -> Value:
-        """One row's P for a step: popcounts of the pairs of bit planes, weighted."""
+    def _row_total(self, m: Module, row: int, words: Value, planes: Sequence[Value]) -> Value:
+        """What a step adds to one row's P, of the weights and the activations that the row reads."""
         p = self._params
-        form = p.form
         if p.groups_at_once > 1:
             part = row // (p.rows // p.groups)
             planes = [plane.word_select(part, p.fold.simd) for plane in planes]
-        words = words.word_select(row, p.fold.simd * form.word_bits)
+        words = words.word_select(row, p.fold.simd * p.form.word_bits)
+        if p.fold.arithmetic is Arithmetic.MAC:
+            return self._products(m, row, words, planes)
+        return self._row_count(m, row, words, planes)
+
+    def _products(self, m: Module, row: int, words: Value, planes: Sequence[Value]) -> Value:
+        """The sum of the products of a row's weights and levels."""
+        p = self._params
+        m.submodules[f"mac_{row}"] = unit = MacUnit(
+            p.fold.simd,
+            word_bits=p.form.word_bits,
+            level_bits=p.form.level_bits,
+            stages=p.popcount_stages - p.word_stages,
+        )
+        m.d.comb += [
+            unit.w.eq(words),
+            unit.x.eq(Cat(plane[column] for column in range(p.fold.simd) for plane in planes)),
+        ]
+        return unit.total
+
+    def _row_count(self, m: Module, row: int, words: Value, planes: Sequence[Value]) -> Value:
+        """Popcounts of the pairs of bit planes, weighted."""
+        p = self._params
+        form = p.form
         weights = [words[bit :: form.word_bits] for bit in range(form.word_bits)]
         if form.shift_bits:
             shift = weights[len(form.planes) :]

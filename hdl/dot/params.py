@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...compiler.folds.folding import LayerFold, Popcount
 from ...compiler.planes import DotForm
-from ...compiler.types import Encoding, code_values
+from ...compiler.types import CodeType, Encoding, Weights, code_values
 from ...errors import HardwareError
 from ..activations.params import ActivationParams, RequantizeParams, ThresholdParams, signed_bits
 from .rom import MAX_WIDTH, MemoryImage
@@ -120,7 +120,8 @@ class EngineParams:
     @cached_property
     def form(self) -> DotForm:
         """How codes become counts."""
-        return DotForm(self.weight_bits, self.weight_encoding, self.activation_bits, self.activation_encoding)
+        source = CodeType((self.columns,), self.activation_bits, self.activation_encoding)
+        return self.fold.form(Weights(self.weights, self.weight_bits, self.weight_encoding), source)
 
     @property
     def planes_at_once(self) -> int:
@@ -163,7 +164,7 @@ class EngineParams:
     @property
     def p_max(self) -> int:
         """The largest count."""
-        return self.columns * self.form.column_max
+        return self.form.p_max(self.columns)
 
     @property
     def count_bits(self) -> int:
@@ -217,14 +218,15 @@ class EngineParams:
 
     @cached_property
     def preload_image(self) -> MemoryImage:
-        """Word fold: PE start values 2^(preload_bits - 1) - threshold; the top bit of start + P is P >= threshold.
+        """Word fold: PE start values 2^(preload_bits - 1) - threshold, with the `start` of the form, which is in P; the
+        top bit of 2^(preload_bits - 1) - threshold + P is P >= threshold.
 
         Padding rows have the threshold p_max + 1, which no count reaches.
         """
         assert self.thresholds is not None  # single_threshold
         padded = np.full(self.neuron_folds * self.fold.pe, self.p_max + 1, dtype=np.int64)
         padded[: self.rows] = self.thresholds[:, 0]
-        start = (1 << (self.preload_bits - 1)) - padded
+        start = (1 << (self.preload_bits - 1)) + self.form.start - padded
         return MemoryImage.of_fields(f"{self.name}_thresholds", start.reshape(-1, self.fold.pe), self.preload_bits)
 
     @cached_property
@@ -244,7 +246,7 @@ class EngineParams:
     def counts(self, codes: Codes) -> Integers:
         """P (B, N) of activation codes (B, K), or, segment by segment the channels of all groups, (B, groups * K)."""
         values = code_values(self.weight_bits, self.weight_encoding)[self.weights]
-        idle = self.form.idle_counts(self.form.words(self.weights)).sum(axis=1)
+        idle = self.form.idle(self.weights)
         segments = self.form.level_table[codes].reshape(len(codes), self.segments, self.groups, -1)
         levels = segments.transpose(2, 0, 1, 3).reshape(self.groups, len(codes), self.columns)
         counts = levels @ values.reshape(self.groups, -1, self.columns).transpose(0, 2, 1)

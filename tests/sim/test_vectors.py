@@ -42,7 +42,7 @@ def test_a_design_s_vectors(
 ) -> None:
     interface = Interface.of(load_design(pristine).manifest)
     codes = np.concatenate([samples] * 14)  # more than one chunk
-    write_vectors(network, interface, codes, tmp_path)
+    write_vectors(network, load_folding(pristine / "folding.yaml"), interface, codes, tmp_path)
     trace = golden.run(network, codes)
 
     def beats(name: str) -> list[int]:

@@ -55,8 +55,8 @@ def test_engine_yields_the_codes_of_the_golden_model(
             np.testing.assert_array_equal(params.reference(codes), expected)
         else:
             counts = params.counts(codes)
-            np.testing.assert_array_equal(counts, popcount_domain(stage).counts(trace[stage.dot.name]))
-            classes, scores = score_params(popcount_domain(stage), stage.sink, 3).reference(counts)
+            np.testing.assert_array_equal(counts, popcount_domain(stage, params.fold).counts(trace[stage.dot.name]))
+            classes, scores = score_params(popcount_domain(stage, params.fold), stage.sink, 3).reference(counts)
             np.testing.assert_array_equal(scores, expected)
             np.testing.assert_array_equal(classes, trace.classes)
 
@@ -74,7 +74,7 @@ def test_counts_are_popcounts(source: Kind, hidden: Kind, widths: list[int], see
             for j in range(stage.input_type.bits):
                 agree = (codes >> j & 1)[:, None, :] == (weights.codes >> i & 1)[None]
                 counts += agree.sum(axis=2) << i + j
-        domain = popcount_domain(stage)
+        domain = popcount_domain(stage, LayerFold(1, 1))
         product = stage.input_type.values(codes) @ weights.values().T
         np.testing.assert_array_equal(domain.alpha * counts + domain.beta, product)
         np.testing.assert_array_equal(domain.counts(product), counts)
@@ -105,5 +105,5 @@ def test_scores_that_are_counts_need_no_multiplier() -> None:
     stage = list(network.stages())[-1]
     scores = network.scores
     ones = type(scores)(scores.name, scores.inputs, scores.type, np.ones(3, np.int64), scores.offset)
-    params = score_params(popcount_domain(stage), ones, 1)
+    params = score_params(popcount_domain(stage, LayerFold(1, 1)), ones, 1)
     assert not params.multiplies and params.shift == 1  # acc = 2 P - K
