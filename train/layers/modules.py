@@ -55,15 +55,16 @@ class InputQuantizer(nn.Module):
         self.encoding = encoding
         self.lo = float(lo)
         self.hi = float(hi)
+        self.register_buffer("kind", torch.empty(0), persistent=False)  # goes along with .double()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Integers of the samples, float32."""
+        """Integers of the samples, float32, or float64 in a network that was made so."""
         levels = (1 << self.bits) - 1
         scaled = (x.detach().to(torch.float64) - self.lo).mul_(levels).div_(self.hi - self.lo).add_(0.5)
         codes = scaled.floor_().clamp_(0, levels)
         if self.encoding == "bipolar":
             codes = codes.mul_(2).sub_(levels)
-        return codes.to(torch.float32)
+        return codes.to(self.get_buffer("kind").dtype)
 
     def extra_repr(self) -> str:
         """What print(model) shows."""

@@ -1,4 +1,7 @@
-"""BatchNorm whose eval mode is exact: in front of thresholds, and on the scores. `shift_norms` has those of shifts."""
+"""BatchNorm whose eval mode is exact: in front of thresholds, and on the scores. `shift_norms` has those of shifts.
+
+In training all of them take the statistics of the whole batch, whatever number of processes share it (`sync`).
+"""
 
 import math
 from typing import cast
@@ -7,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UsageError
+from .sync import processes, synchronised_norm
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "ScoreNorm", "scaled"]
 
@@ -30,7 +34,9 @@ class BatchNorm1d(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C) or (B, C, L), normalised per channel, in x's dtype."""
-        return super().forward(x) if self.training or self.running_var is None else scaled(x, *_affine(self))
+        if not self.training and self.running_var is not None:
+            return scaled(x, *_affine(self))
+        return synchronised_norm(self, x) if processes() > 1 else super().forward(x)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -38,7 +44,9 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), normalised per channel, in x's dtype."""
-        return super().forward(x) if self.training or self.running_var is None else scaled(x, *_affine(self))
+        if not self.training and self.running_var is not None:
+            return scaled(x, *_affine(self))
+        return synchronised_norm(self, x) if processes() > 1 else super().forward(x)
 
 
 def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -93,7 +101,7 @@ class ScoreNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C) accumulators to scores: x's dtype in training, float64 in eval mode."""
         if self.training:
-            return super().forward(x)
+            return synchronised_norm(self, x) if processes() > 1 else super().forward(x)
         multiplier, offset, exponent = self.integer_affine()
         return (x.double() * multiplier.double() + offset.double()) * 2.0**-exponent
 

@@ -52,6 +52,10 @@ class TrainingLines:
         if record.epoch % self._every == 0 or record.epoch == self._epochs:
             self._say(f"epoch {record.epoch}/{self._epochs}  {_figures(record)}")
 
+    def note(self, text: str) -> None:
+        """The sentence on a line of its own."""
+        self._say(f"note: {text}")
+
     def _say(self, line: str) -> None:
         self._file.write(f"{line}\n")
         self._file.flush()
@@ -95,6 +99,10 @@ class TrainingBar:
     def epoch(self, record: "EpochRecord") -> None:
         """Show the epoch's figures."""
         self._bar.update(self._task, figures=_figures(record))
+
+    def note(self, text: str) -> None:
+        """The sentence above the bar."""
+        self._bar.console.print(f"note: {text}", markup=False, highlight=False)
 
 
 def _figures(record: "EpochRecord") -> str:

@@ -1,13 +1,19 @@
 """Commands on training: train, recipes."""
 
+import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import DataDir, Json
 from .output import print_json, print_lines
+
+if TYPE_CHECKING:
+    from ..train.loop.seeds import SeedsResult
+    from ..train.loop.trainer import TrainResult
 
 __all__ = ["recipes", "train"]
 
@@ -26,33 +32,58 @@ def train(
     data_dir: DataDir = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.", metavar="N")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", metavar="S")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Runs with so many seeds, into DIR/seed-S; mean and spread.", metavar="N")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="Between checkpoints within an epoch.", metavar="SECONDS")
+    ] = 60.0,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe; repeatable.", metavar="KEY=VALUE")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a network by a recipe; a run that was killed goes on with --resume, bit for bit."""
+    """Train a network by a recipe; a run that was killed goes on with --resume, bit for bit.
+
+    Under torchrun, as in `torchrun --nproc-per-node 2 -m xnorflow train ...`, the processes share each batch.
+    """
     from .. import flow
     from .progress import training_progress
 
-    with training_progress(sys.stderr) as progress:
-        result = flow.train(
-            recipe,
-            out,
-            data_dir=data_dir,
-            epochs=epochs,
-            seed=seed,
-            device=device,
-            resume=resume,
-            overrides=changes or (),
-            progress=progress,
-        )
-    if as_json:
+    speaks = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, the first
+    with training_progress(sys.stderr) if speaks else nullcontext() as progress:
+        options: dict[str, Any] = {
+            "data_dir": data_dir,
+            "epochs": epochs,
+            "seed": seed,
+            "device": device,
+            "resume": resume,
+            "overrides": changes or (),
+            "checkpoint_seconds": checkpoint_seconds,
+            "progress": progress,
+        }
+        result: TrainResult | SeedsResult
+        if seeds is None:
+            result = flow.train(recipe, out, **options)
+        else:
+            result = flow.train_seeds(recipe, out, seeds=seeds, **options)
+    if speaks and as_json:
         print_json(result)
-    else:
-        print_lines(
+    elif speaks:
+        print_lines(_summary(result))
+
+
+def _summary(result: "TrainResult | SeedsResult") -> str:
+    from ..train.loop.trainer import TrainResult
+
+    if isinstance(result, TrainResult):
+        return (
             f"{result.run}: best validation {result.val_accuracy:.2%} at epoch {result.best_epoch}, "
             f"test {result.test_accuracy:.2%}, {result.seconds:.0f} s"
         )
+    return (
+        f"{result.out}: {len(result.seeds)} seeds, best validation {result.val_mean:.2%} +- {result.val_spread:.2%}, "
+        f"test {result.test_mean:.2%} +- {result.test_spread:.2%}, {result.seconds:.0f} s"
+    )

@@ -22,7 +22,7 @@ from .networks import (
     inspect_file,
     predict,
 )
-from .training import train
+from .training import train, train_seeds
 
 __all__ = [
     "DEFAULT_BOARD",
@@ -47,4 +47,5 @@ __all__ = [
     "sends",
     "simulate",
     "train",
+    "train_seeds",
 ]

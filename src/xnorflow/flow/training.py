@@ -1,14 +1,18 @@
-"""The first step: a recipe becomes a trained run."""
+"""The first step: a recipe becomes a trained run, or several that differ in their seeds."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UnsupportedLayerError
+
 if TYPE_CHECKING:
     from ..train.loop.progress import Progress
+    from ..train.loop.seeds import SeedsResult
     from ..train.loop.trainer import TrainResult
+    from ..train.recipe import Recipe
 
-__all__ = ["train"]
+__all__ = ["train", "train_seeds"]
 
 
 def train(
@@ -21,19 +25,73 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     overrides: Sequence[str] = (),
+    checkpoint_seconds: float = 60.0,
     progress: "Progress | None" = None,
 ) -> "TrainResult":
-    """Train by a recipe (a known name or a YAML file) into a run folder, `runs/<its name>` by default."""
-    from ..train.loop.trainer import train_recipe
+    """Train by a recipe (a known name or a YAML file) into a run folder, `runs/<its name>` by default.
 
+    Says at once, as a note, if the network cannot become an integer network.
+    """
+    from ..train.loop.trainer import train_recipe
+    from ..train.recipe import load_recipe, with_overrides
+
+    whole = with_overrides(load_recipe(recipe), overrides, epochs=epochs, seed=seed)
+    _note_hardware(whole, progress)
     return train_recipe(
-        recipe,
-        out or Path("runs") / Path(recipe).stem,
+        whole,
+        out or _default_folder(recipe),
         data_dir=data_dir,
-        epochs=epochs,
-        seed=seed,
         device=device,
         resume=resume,
-        overrides=overrides,
+        checkpoint_seconds=checkpoint_seconds,
         progress=progress,
     )
+
+
+def train_seeds(
+    recipe: str | Path,
+    out: Path | str | None = None,
+    *,
+    seeds: int,
+    data_dir: Path | str | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    overrides: Sequence[str] = (),
+    checkpoint_seconds: float = 60.0,
+    progress: "Progress | None" = None,
+) -> "SeedsResult":
+    """Train by a recipe with so many seeds, from the recipe's on; means and spreads. Otherwise as `train`."""
+    from ..train.loop.seeds import train_seeds
+    from ..train.recipe import load_recipe, with_overrides
+
+    whole = with_overrides(load_recipe(recipe), overrides, epochs=epochs, seed=seed)
+    _note_hardware(whole, progress)
+    return train_seeds(
+        whole,
+        out or _default_folder(recipe),
+        seeds,
+        data_dir=data_dir,
+        device=device,
+        resume=resume,
+        checkpoint_seconds=checkpoint_seconds,
+        progress=progress,
+    )
+
+
+def _default_folder(recipe: str | Path) -> Path:
+    return Path("runs") / Path(recipe).stem
+
+
+def _note_hardware(recipe: "Recipe", progress: "Progress | None") -> None:
+    """Say what of the recipe's network has no integer form; a float twin is trained all the same."""
+    from ..compiler.lowering.trace import trace
+    from ..train.models.build import build_model
+
+    if progress is None:
+        return
+    try:
+        trace(build_model(recipe))
+    except UnsupportedLayerError as error:
+        progress.note(f"this network trains, but will not reach hardware: {error}")
