@@ -13,16 +13,21 @@ __all__ = ["LossName", "build_loss", "cross_entropy", "square_hinge"]
 LossName = Literal["square-hinge", "cross-entropy"]
 
 
+def _wide(scores: Tensor) -> Tensor:
+    """In float32, unless they are wider."""
+    return scores if scores.dtype == torch.float64 else scores.float()
+
+
 def square_hinge(scores: Tensor, labels: Tensor) -> Tensor:
     """Mean over batch and classes of max(0, 1 - t * y)^2 with t = +1 for the label, -1 else (1511.00363, section 3)."""
-    scores = scores.float()
+    scores = _wide(scores)
     target = torch.full_like(scores, -1.0).scatter_(1, labels[:, None], 1.0)
     return torch.relu(1 - target * scores).square().mean()
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Mean negative log-likelihood of the softmax, with the label's weight 1 - s + s/C under smoothing s."""
-    return F.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
+    return F.cross_entropy(_wide(scores), labels, label_smoothing=label_smoothing)
 
 
 def build_loss(name: LossName, label_smoothing: float = 0.0) -> Callable[[Tensor, Tensor], Tensor]:
