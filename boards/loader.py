@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..config import from_mapping, load_yaml, nearest
 from ..errors import UsageError
+from .pll import PllSetting, pll_kind, solve_pll
 
 __all__ = ["DEFAULT_BOARD", "Board", "Budget", "Clock", "Family", "Interface", "Pins", "list_boards", "load_board"]
 
@@ -49,6 +50,8 @@ class Clock:
                 raise UsageError(f"{name} must lie between {_HZ_MIN} and {_HZ_MAX}, not {value}")
         if not self.pll and self.oscillator_hz not in (None, self.hz):
             raise UsageError(f"{self.hz} Hz from an oscillator of {self.oscillator_hz} Hz needs pll: true")
+        if self.pll and self.oscillator_hz is None:
+            raise UsageError("pll: true needs oscillator_hz, what the PLL is fed with")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,29 @@ class Board:
             raise UsageError(f"missing budget (lut, ff, bram_kbit, dsp): family {self.family} has a fixed size")
         if self.interface.kind == "uart" and self.pins is None:
             raise UsageError("missing pins (clock, rx, tx, standard): interface uart needs them")
+        if self.clock.pll:
+            _ = self.pll  # says what is impossible
         if self.popcount == "lut6" and self.family.lut_inputs != 6:
             raise UsageError(f"popcount lut6 needs a family with 6-input LUTs; {self.family} has none, use adders")
+
+    @property
+    def pll(self) -> PllSetting | None:
+        """How a PLL makes the clock, None where the oscillator is the clock.
+
+        UsageError where the open tools know no PLL of the device, or it cannot make this clock.
+        """
+        if not self.clock.pll or self.clock.oscillator_hz is None:
+            return None
+        kind = pll_kind(self.family, self.device, self.package, self.pins.clock) if self.pins else None
+        if kind is None:
+            raise UsageError(f"no PLL of {self.device} is known behind pins: leave out pll and give its clock as hz")
+        return solve_pll(kind, self.clock.oscillator_hz, self.clock.hz)
+
+    @property
+    def hz(self) -> int:
+        """The clock that the accelerator really has, to a whole Hz: a PLL comes within 1 % of what is asked for."""
+        setting = self.pll
+        return self.clock.hz if setting is None else round(setting.hz)
 
 
 def load_board(name_or_path: str | Path) -> Board:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from ..errors import HardwareError
 from .loader import Board, Family, Pins
 
-__all__ = ["Flow", "Step", "build_script", "constraints", "flow_of", "vivado_script"]
+__all__ = ["PLL_CLOCK", "Flow", "Step", "build_script", "constraints", "flow_of", "gowin_device", "vivado_script"]
+
+PLL_CLOCK = "core_clk"
+"""The net in a board's top that clocks the accelerator: the constraints name it where a PLL drives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,12 @@ class Flow:
 
 
 _GOWIN_FAMILIES = {"GW1NR-LV9": "GW1N-9C", "GW2AR-LV18": "GW2A-18C"}
+_GOWIN_PLLS = {"GW1NR-LV9": "GW1NR-9C", "GW2AR-LV18": "GW2AR-18C"}
+
+
+def gowin_device(board: Board) -> str:
+    """What a Gowin PLL wants to be told it stands in; empty for other families."""
+    return _GOWIN_PLLS.get(board.device, "")
 
 
 def flow_of(board: Board) -> Flow:
@@ -40,8 +49,10 @@ def flow_of(board: Board) -> Flow:
     match board.family:
         case Family.ICE40:
             device = board.device.removeprefix("iCE40").lower().removesuffix("k") + "k"
+            # -dsp: UltraPlus alone has multipliers; -device: whose delays abc9 reckons with
+            kind = "-dsp -abc9 -device u" if device.startswith("up") else f"-abc9 -device {device[:2]}"
             return Flow(
-                "synth_ice40 -dsp -abc9 -device u",
+                f"synth_ice40 {kind}",
                 "{name}.pcf",
                 (
                     Step(
@@ -98,18 +109,22 @@ def flow_of(board: Board) -> Flow:
 
 
 def constraints(board: Board) -> str:
-    """The constraints file: where clk, rx and tx are, and how fast the clock is. HardwareError without pins."""
+    """The constraints file: where clk, rx and tx are, and how fast it is, and the clock that a PLL makes of it.
+
+    A Gowin device's has pins alone: nextpnr takes the clock from its command line. HardwareError without pins.
+    """
     pins = board.pins
     if pins is None:
         raise HardwareError(f"board {board.name} names no pins: no constraints are written")
     match board.family:
         case Family.ICE40:
             lines = [f"set_io {port} {pin}" for port, pin in _ports(pins)]
-            lines.append(f"set_frequency clk {_mhz(board)}")
+            lines += [f"set_frequency {net} {mhz}" for net, mhz in _clocks(board)]
         case Family.ECP5:
             lines = [f'LOCATE COMP "{port}" SITE "{pin}";' for port, pin in _ports(pins)]
             lines += [f'IOBUF PORT "{port}" IO_TYPE={pins.standard};' for port, _ in _ports(pins)]
-            lines.append(f'FREQUENCY PORT "clk" {_mhz(board)} MHZ;')
+            kinds = {"clk": "PORT"}
+            lines += [f'FREQUENCY {kinds.get(net, "NET")} "{net}" {mhz} MHZ;' for net, mhz in _clocks(board)]
         case Family.GOWIN:
             lines = [f'IO_LOC "{port}" {pin};' for port, pin in _ports(pins)]
             lines += [f'IO_PORT "{port}" IO_TYPE={pins.standard};' for port, _ in _ports(pins)]
@@ -118,7 +133,7 @@ def constraints(board: Board) -> str:
                 f"set_property -dict {{PACKAGE_PIN {pin} IOSTANDARD {pins.standard}}} [get_ports {port}]"
                 for port, pin in _ports(pins)
             ]
-            lines.append(f"create_clock -name clk -period {1e9 / board.clock.hz:.3f} [get_ports clk]")
+            lines.append(f"create_clock -name clk -period {1e9 / board.hz:.3f} [get_ports clk]")
     return "\n".join(lines) + "\n"
 
 
@@ -152,5 +167,12 @@ def _ports(pins: Pins) -> tuple[tuple[str, str], ...]:
     return ("clk", pins.clock), ("rx", pins.rx), ("tx", pins.tx)
 
 
+def _clocks(board: Board) -> tuple[tuple[str, str], ...]:
+    """Nets with a clock of their own, and its MHz."""
+    if board.pll is None:
+        return (("clk", _mhz(board)),)
+    return ("clk", f"{board.pll.source / 1e6:.6g}"), (PLL_CLOCK, _mhz(board))
+
+
 def _mhz(board: Board) -> str:
-    return f"{board.clock.hz / 1e6:g}"
+    return f"{board.hz / 1e6:.6g}"

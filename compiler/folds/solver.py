@@ -49,11 +49,11 @@ def fold_for_fps(network: IntegerNetwork, fps: float, board: Board) -> Folding:
     """The cheapest folding that yields at least `fps` frames a second at the board's clock."""
     if not fps > 0 or not math.isfinite(fps):
         raise UsageError(f"frames a second must be a positive number, not {fps}")
-    cycles = math.floor(board.clock.hz / fps)
+    cycles = math.floor(board.hz / fps)
     if cycles < 1:
         raise UsageError(
-            f"{fps:g} frames a second need more than one frame a cycle of {board.name}'s {board.clock.hz} Hz; "
-            f"at most {board.clock.hz} fit"
+            f"{fps:g} frames a second need more than one frame a cycle of {board.name}'s {board.hz} Hz; "
+            f"at most {board.hz} fit"
         )
     return fold_for_cycles(network, cycles, board)
 
@@ -182,4 +182,4 @@ def _no_room(network: IntegerNetwork, search: FoldSearch, board: Board, cycles: 
     )
     if fits is None:
         return HardwareError(f"{message}; no folding fits this board, take a larger one")
-    return HardwareError(f"{message}; {fits} cycles ({board.clock.hz / fits:.0f} frames a second) would fit")
+    return HardwareError(f"{message}; {fits} cycles ({board.hz / fits:.0f} frames a second) would fit")

@@ -1,4 +1,5 @@
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,22 @@ def test_unknown_name() -> None:
         ("icebreaker", {"clock": {"hz": 0}}, r"clock: hz must lie between 1000 and 1000000000, not 0"),
         ("icebreaker", {"clock": {"hz": 5_000_000_000}}, r"clock: hz must lie between"),
         ("icebreaker", {"clock": {"hz": 48_000_000, "oscillator_hz": 12_000_000}}, r"needs pll: true"),
+        ("icebreaker", {"clock": {"hz": 48_000_000, "pll": True}}, r"clock: pll: true needs oscillator_hz"),
+        (
+            "icebreaker",
+            {"clock": {"hz": 5_000_000, "oscillator_hz": 12_000_000, "pll": True}},
+            r"makes no clock within 1 % of 5 MHz from 12 MHz; the nearest that it makes: 16.\d+ MHz",
+        ),
+        (
+            "arty-a7-35t",
+            {"clock": {"hz": 50_000_000, "oscillator_hz": 100_000_000, "pll": True}},
+            r"no PLL of xc7a35t is known behind pins: leave out pll and give its clock as hz",
+        ),
+        (
+            "pynq-z1",
+            {"clock": {"hz": 50_000_000, "oscillator_hz": 100_000_000, "pll": True}},
+            r"no PLL of xc7z020 is known behind pins",
+        ),
         ("icebreaker", {"budget": None}, r"missing budget \(lut, ff, bram_kbit, dsp\): family ice40 has a fixed size"),
         ("icebreaker", {"budget": {"lut": 3, "ff": 3, "dsp": 0}}, r"budget: missing bram_kbit"),
         (
@@ -104,7 +121,7 @@ def test_pins_are_those_that_amaranth_boards_knows(name: str, platform: str, clo
     oscillator, uart = resources[clock], {part.name: part for part in resources["uart"].ios}
     assert [pins.clock] == oscillator.ios[0].names
     assert ([pins.rx], [pins.tx]) == (uart["rx"].ios[0].names, uart["tx"].ios[0].names)
-    assert oscillator.clock.frequency == board.clock.hz
+    assert oscillator.clock.frequency == (board.clock.oscillator_hz or board.clock.hz)
     assert pins.standard == oscillator.attrs[attribute]
 
 
@@ -114,5 +131,7 @@ def test_missing_file() -> None:
 
 
 def test_pll_makes_another_clock() -> None:
-    assert Clock(48_000_000, oscillator_hz=12_000_000, pll=True).hz == 48_000_000
+    board = replace(load_board("icebreaker"), clock=Clock(47_000_000, oscillator_hz=12_000_000, pll=True))
+    assert (board.clock.hz, board.hz) == (47_000_000, 47_250_000)
+    assert (load_board("icebreaker").pll, load_board("icebreaker").hz) == (None, 12_000_000)
     assert Clock(12_000_000, oscillator_hz=12_000_000).hz == 12_000_000

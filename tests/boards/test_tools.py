@@ -4,17 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from xnorflow.boards.loader import load_board
+from xnorflow.boards.loader import Clock, load_board
 from xnorflow.boards.tools import build_script, constraints, flow_of
 from xnorflow.errors import HardwareError
 
 
 def test_constraints_of_each_family() -> None:
     assert constraints(load_board("icebreaker")) == "set_io clk 35\nset_io rx 6\nset_io tx 9\nset_frequency clk 12\n"
+    quick = replace(load_board("icebreaker"), clock=Clock(24_000_000, oscillator_hz=12_000_000, pll=True))
+    assert constraints(quick).splitlines()[3:] == ["set_frequency clk 12", "set_frequency core_clk 24"]
     assert constraints(load_board("ulx3s-85f")).splitlines() == [
         *('LOCATE COMP "clk" SITE "G2";', 'LOCATE COMP "rx" SITE "M1";', 'LOCATE COMP "tx" SITE "L4";'),
         *(f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in ("clk", "rx", "tx")),
         'FREQUENCY PORT "clk" 25 MHZ;',
+        'FREQUENCY NET "core_clk" 50 MHZ;',
     ]
     assert constraints(load_board("tangnano20k")).splitlines() == [
         *('IO_LOC "clk" 4;', 'IO_LOC "rx" 70;', 'IO_LOC "tx" 69;'),
@@ -30,8 +33,8 @@ def test_constraints_of_each_family() -> None:
     ("board", "tools", "words", "bitstream"),
     [
         ("icebreaker", ["nextpnr-ice40", "icepack"], ["--up5k", "sg48", "12"], "{name}.bin"),
-        ("ulx3s-85f", ["nextpnr-ecp5", "ecppack"], ["--85k", "CABGA381", "25"], "{name}.bit"),
-        ("icesugar-pro", ["nextpnr-ecp5", "ecppack"], ["--25k", "CABGA256", "25"], "{name}.bit"),
+        ("ulx3s-85f", ["nextpnr-ecp5", "ecppack"], ["--85k", "CABGA381", "50"], "{name}.bit"),
+        ("icesugar-pro", ["nextpnr-ecp5", "ecppack"], ["--25k", "CABGA256", "50"], "{name}.bit"),
         (
             "tangnano9k",
             ["nextpnr-himbaechel-gowin", "gowin_pack"],
@@ -51,6 +54,12 @@ def test_flows(board: str, tools: list[str], words: list[str], bitstream: str) -
     assert [step.tool for step in flow.steps] == tools
     assert set(words) <= set(flow.steps[0].arguments)
     assert flow.bitstream == bitstream
+
+
+def test_ice40s_without_multipliers() -> None:
+    board = replace(load_board("icebreaker"), device="iCE40HX8K", package="CT256")
+    assert flow_of(board).synth == "synth_ice40 -abc9 -device hx"
+    assert flow_of(board).steps[0].arguments[:3] == ("--hx8k", "--package", "ct256")
 
 
 def test_script() -> None:

@@ -16,6 +16,7 @@ import pytest
 from random_networks import random_network
 
 from xnorflow import flow
+from xnorflow.boards.loader import load_board
 from xnorflow.cli import main
 from xnorflow.compiler import golden
 from xnorflow.compiler.storage.network_file import load_network, save_network
@@ -26,20 +27,30 @@ from xnorflow.sim.runner import build_cocotb, run_cocotb
 from xnorflow.sim.streams import PARAMETERS_VARIABLE
 from xnorflow.sim.verilator import find_verilator
 
-CYCLES = bit_cycles(12_000_000, 1_000_000)
+MODELS = Path(__file__).parent.parent / "hdl" / "pll_models.v"
+LOCKED = 12_000  # clocks until a PLL of these models locks
+
+
+def generated(folder: Path, board: str) -> Path:
+    """A small network's design."""
+    save_network(random_network([20, 6, 4]), folder / "network.safetensors")
+    return flow.generate(folder / "network.safetensors", board=board, out=folder / "design").design.path
 
 
 @pytest.fixture(scope="module")
 def design(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network's design for the iCEBreaker."""
-    folder = tmp_path_factory.mktemp("run")
-    save_network(random_network([20, 6, 4]), folder / "network.safetensors")
-    return flow.generate(folder / "network.safetensors", board="icebreaker", out=folder / "design").design.path
+    """For the iCEBreaker, whose clock is its oscillator."""
+    return generated(tmp_path_factory.mktemp("run"), "icebreaker")
 
 
 @pytest.fixture(scope="module")
 def simulator(design: Path) -> Path:
-    """Its board's top as a simulation, from the very files of the design folder."""
+    """Its board's top as a simulation."""
+    return simulation_of(design)
+
+
+def simulation_of(design: Path) -> Path:
+    """A board's top as a simulation, from the very files of the design folder."""
     folder = design.parent / "simulator"
     folder.mkdir()
     for path in design.glob("rtl/*.hex"):
@@ -48,25 +59,28 @@ def simulator(design: Path) -> Path:
         find_verilator(),
         top="board_top",
         ports=["clk", "rx", "tx"],
-        sources=[*sorted(design.glob("rtl/*.v")), design / "board" / "board_top.v"],
+        sources=[*sorted(design.glob("rtl/*.v")), design / "board" / "board_top.v", MODELS],
         folder=folder / "build",
         optimization=Optimization(),
     )
 
 
 @contextmanager
-def board(simulator: Path, flip_every: int = 0) -> Iterator[str]:
+def board(simulator: Path, *, flip_every: int = 0, cycles: int = 12, locked: int = 0) -> Iterator[str]:
     """The terminal of a running simulation."""
     folder = simulator.parent.parent
     terminal, stop = folder / "terminal", folder / "stop"
     for path in (terminal, stop):
         path.unlink(missing_ok=True)
-    given = {"cycles": CYCLES, "terminal": str(terminal), "stop": str(stop), "flip_every": flip_every}
+    given = {"cycles": cycles, "flip_every": flip_every, "locked": locked}
+    files = {"terminal": str(terminal), "stop": str(stop)}
     failures: list[BaseException] = []
 
     def serve() -> None:
         try:
-            run_cocotb(simulator, "bench_terminal", folder=folder, environment={PARAMETERS_VARIABLE: json.dumps(given)})
+            run_cocotb(
+                simulator, "bench_terminal", folder=folder, environment={PARAMETERS_VARIABLE: json.dumps(given | files)}
+            )
         except BaseException as error:
             failures.append(error)
 
@@ -101,6 +115,17 @@ def test_images_through_the_pins_of_a_board(
     assert len(lines) == 13
     assert lines[0].startswith("images.npy[0]: ")
     assert lines[-1].startswith("12 images on icebreaker: 0 mismatches; ")
+
+
+def test_a_board_whose_clock_a_pll_makes(tmp_path: Path) -> None:
+    """50 MHz of a PLL, 1 Mbaud; nothing answers before it has locked."""
+    design = generated(tmp_path, "ulx3s-85f")
+    assert bit_cycles(design_hz := load_board(design / "board.yaml").hz, 1_000_000) == 50
+    assert design_hz == 50_000_000
+    np.save(tmp_path / "images.npy", np.random.default_rng(1).integers(0, 2, (3, 20), dtype=np.uint8))
+    with board(simulation_of(design), cycles=50, locked=LOCKED) as port:
+        result = flow.run(design, port=port, images=[tmp_path / "images.npy"])
+    assert (result.mismatches, len(result.predictions)) == (0, 3)
 
 
 def test_flipped_bits_on_the_line_cost_packets_and_no_answer(design: Path, simulator: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """cocotb: a board's top with its pins joined to a terminal, as a USB bridge joins them, until somebody says stop.
 
 Parameters: cycles (a bit), terminal: a file that gets the terminal's name, stop: a file whose appearance ends it.
-flip_every: every so many bytes in either direction one has a bit flipped; 0 none.
+flip_every: every so many bytes in either direction one has a bit flipped; 0 none. locked: clocks
+until the top's PLL locks, 0 where there is none; nothing may answer before.
 """
 
 import os
@@ -12,6 +13,7 @@ import cocotb
 from cocotb.clock import Clock
 from uart_line import PERIOD_NS, SerialLine
 
+from xnorflow.link.packets import Kind, Packet, encode
 from xnorflow.sim.streams import bench_parameters
 
 
@@ -22,6 +24,11 @@ async def serves_a_terminal(dut: Any) -> None:
     Clock(dut.clk, PERIOD_NS, "ns").start()
     line = SerialLine(dut, given["cycles"])
     await line.wait(1200 // given["cycles"])  # the top's own reset
+    if given["locked"]:
+        await line.send(encode(Packet(Kind.HELLO, 0)))
+        await line.wait((given["locked"] - 1200) // given["cycles"])
+        assert not line.received, "an answer before the PLL has locked"
+        await line.wait(1200 // given["cycles"])
     ours, theirs = os.openpty()
     os.set_blocking(ours, False)
     ready = Path(given["terminal"])

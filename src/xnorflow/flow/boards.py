@@ -89,9 +89,9 @@ def build(design_dir: Path | str, *, progress: Callable[[str], None] | None = No
             raise
     report = json.loads((folder / f"{BOARD_TOP}.report.json").read_text())
     fmax = min(clock["achieved"] for clock in report["fmax"].values()) * 1e6
-    if fmax < board.clock.hz:
+    if fmax < board.hz:
         raise HardwareError(
-            f"{design.path} stands {fmax / 1e6:.1f} MHz, the clock of {board.name} has {board.clock.hz / 1e6:g} MHz: "
+            f"{design.path} stands {fmax / 1e6:.1f} MHz, the clock of {board.name} has {board.hz / 1e6:g} MHz: "
             f"the slowest path is in {_slowest(report)}; generate the design with a larger --pipeline"
         )
     return BuildResult(
@@ -99,8 +99,8 @@ def build(design_dir: Path | str, *, progress: Callable[[str], None] | None = No
         bitstream=folder / flow.bitstream.format(name=BOARD_TOP),
         resources=_resources(report),
         fmax_hz=fmax,
-        clock_hz=board.clock.hz,
-        frames_per_s=board.clock.hz / design.manifest.initiation_interval,
+        clock_hz=board.hz,
+        frames_per_s=board.hz / design.manifest.initiation_interval,
         seconds=time.monotonic() - begin,
     )
 

@@ -85,7 +85,7 @@ def run(
         [frame.tobytes() for frame in manifest.frames.pack(codes)],
         baud=baud or board.interface.baud,
         network_hash=network_hash(network),
-        accelerator_s=2 * cycles / board.clock.hz,
+        accelerator_s=2 * cycles / board.hz,
         progress=progress,
     )
     table = np.frombuffer(b"".join(answers.results), np.uint8).reshape(len(codes), -1)

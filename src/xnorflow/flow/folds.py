@@ -92,7 +92,7 @@ def fold(
     return Folded(
         board=target.name,
         cycles=interval,
-        frames_per_second=target.clock.hz / interval,
+        frames_per_second=target.hz / interval,
         slowest=tuple(bound.name for bound in stage_bounds(network, folding) if bound.cycles == interval),
         layers=tuple(
             FoldedLayer(
