@@ -1,5 +1,7 @@
 import json
 import multiprocessing
+import os
+import random
 import signal
 import time
 from dataclasses import replace
@@ -14,6 +16,7 @@ from xnorflow.train.loop.checkpoint import load_tensors
 from xnorflow.train.loop.evaluate import accuracy
 from xnorflow.train.loop.metrics import read_metrics
 from xnorflow.train.loop.runs import load_run
+from xnorflow.train.loop.state import read_checkpoint
 from xnorflow.train.loop.trainer import train_recipe
 from xnorflow.train.recipe import OptimizerSpec, load_recipe
 
@@ -32,7 +35,7 @@ class Watcher:
     """Progress that counts, and can stop the run as Ctrl-C would."""
 
     def __init__(self, stop_at=None):
-        self.started, self.steps, self.records, self.stop_at = None, [], [], stop_at
+        self.started, self.steps, self.records, self.notes, self.stop_at = None, [], [], [], stop_at
 
     def start(self, first_epoch, epochs, steps):
         self.started = (first_epoch, epochs, steps)
@@ -44,6 +47,9 @@ class Watcher:
 
     def epoch(self, record):
         self.records.append(record)
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 def tensors_of(run, name="checkpoint.safetensors"):
@@ -122,29 +128,37 @@ def test_an_interrupted_run_resumes_to_the_same_weights(finished, quick, tmp_pat
     assert_same_run(finished, run)
 
 
-def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(quick, tmp_path):
-    """SIGKILL to real processes, at moments that hit steps and writes; then one that is left alone."""
+@pytest.mark.slow
+def test_a_run_killed_at_twenty_moments_resumes_to_the_same_weights(quick, tmp_path):
+    """SIGKILL to real processes at random moments, most of them within an epoch, four in the middle of a save."""
     quick = replace(quick, epochs=24)
     run = tmp_path / "killed"
     context = multiprocessing.get_context("forkserver")  # torch is imported once, not by each child
     context.set_forkserver_preload(["xnorflow.train.loop.trainer", "sklearn.datasets"])
 
-    def start():
-        child = context.Process(target=train_recipe, args=(quick, run), kwargs={"resume": True})
+    def start(saves=None):
+        child = context.Process(target=_train_and_die, args=(quick, run, saves))
         child.start()
         return child
 
-    for wait in (0.0, 0.01, 0.02, 0.04, 0.08, 0.16):
-        child = start()
-        before = _epochs(run)
-        while child.is_alive() and _epochs(run) == before:
-            time.sleep(0.001)
-        time.sleep(wait)
-        child.kill()
+    moments, places = random.Random(1), []
+    for kill in range(20):
+        if kill % 5 == 4:
+            child = start(saves=moments.randint(1, 9))
+        else:
+            child = start()
+            before = _place(run)
+            while child.is_alive() and _place(run) == before:
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.06))
+            child.kill()
         child.join()
         assert child.exitcode == -signal.SIGKILL
+        places.append(_place(run))
         (run / ".best.safetensors.abandoned").write_bytes(b"what a kill in a write leaves")
-    assert 1 <= _epochs(run) < 24
+    assert places == sorted(places)
+    assert places[-1][0] < 24
+    assert sum(step > 0 for _, step in places) >= 10
     child = start()
     child.join()
     assert child.exitcode == 0
@@ -153,11 +167,42 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(quick, tmp_path)
     assert {p.name for p in run.iterdir()} == FILES
 
 
-def _epochs(run):
+def _train_and_die(recipe, run, saves):
+    """Train with a checkpoint after each step; die in the middle of the save of that number, if there is one."""
+    if saves is not None:
+        left, flush = [saves], os.fsync
+
+        def die(handle):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            flush(handle)
+
+        os.fsync = die
+    train_recipe(recipe, run, resume=True, checkpoint_seconds=0)
+
+
+def _place(run):
+    """Epochs and steps of the next that the checkpoint holds."""
     try:
-        return len((run / "metrics.jsonl").read_text().splitlines())
-    except FileNotFoundError:
-        return 0
+        about = read_checkpoint(run / "checkpoint.safetensors").about
+    except DataError:
+        return (0, 0)
+    return (len(about.records), about.step)
+
+
+@pytest.mark.parametrize("stop", [(1, 2), (2, 12), (3, 5)])
+def test_a_checkpoint_within_an_epoch_loses_a_step_at_most(finished, quick, tmp_path, stop):
+    """Whatever was drawn before the cut is not drawn again, and what comes behind is as it was."""
+    run = tmp_path / "stopped"
+    with pytest.raises(InterruptedRunError, match="the last checkpoint is kept"):
+        train_recipe(quick, run, progress=Watcher(stop), checkpoint_seconds=0)
+    epoch, step = stop
+    assert _place(run) == (epoch - 1, step - 1)
+    watcher = Watcher()
+    train_recipe(quick, run, resume=True, progress=watcher, checkpoint_seconds=0)
+    assert watcher.steps[0] == (epoch, step)
+    assert_same_run(finished, run)
 
 
 def test_kills_between_the_writes_of_an_epochs_end_do_not_show(finished, quick, tmp_path, monkeypatch):
@@ -264,7 +309,9 @@ def test_an_unfinished_run_loads_with_its_best_so_far(quick, tmp_path):
 
 def test_a_diverging_run_stops_and_keeps_what_was_good(quick, tmp_path):
     wild = replace(quick, optimizer=OptimizerSpec(lr=1e38, schedule="constant", kind="sgd"))
-    with pytest.raises(UsageError, match=r"training diverged: the loss of epoch 1, step 2 is inf; try a smaller optimizer\.lr"):
+    with pytest.raises(
+        UsageError, match=r"training diverged: the loss of epoch 1, step 2 is inf; try a smaller optimizer\.lr"
+    ):
         train_recipe(wild, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
 
