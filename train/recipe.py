@@ -18,6 +18,7 @@ from .models.spec import (
     ActivationSpec,
     BlockSpec,
     ConvSpec,
+    GradientSpec,
     LayerSpec,
     ModelSpec,
     NormSpec,
@@ -36,6 +37,7 @@ __all__ = [
     "BlockSpec",
     "ConvSpec",
     "DuoSpec",
+    "GradientSpec",
     "InputSpec",
     "LayerSpec",
     "ModelSpec",
@@ -189,6 +191,7 @@ class Recipe:
     but that BatchNorm takes each part's statistics. Under torchrun each part is shared out among the processes, whose
     statistics are those of the whole part.
     init: a run whose best weights this one begins with, those of equal name and shape. teacher: distillation.
+    gradients: quantized ones.
 
     threads: CPU threads of torch (none: torch's own choice). The same weights come out again only with the same
     number, so the run records it. name: that of the file, where the file does not give one.
@@ -211,6 +214,7 @@ class Recipe:
     accumulate: int = 1
     init: str | None = None
     teacher: TeacherSpec | None = None
+    gradients: GradientSpec | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -237,6 +241,8 @@ class Recipe:
             raise UsageError(
                 f"{self.dataset} is {'sequences' if steps else 'no sequences'}; model.recurrent goes with them"
             )
+        if self.gradients is not None and self.model.recurrent is not None:
+            raise UsageError("gradients: those of recurrent layers are not quantized; leave it out for such a model")
         if steps and self.batch % (steps * self.accumulate):
             raise UsageError(
                 f"batch must be whole sequences, a multiple of {steps * self.accumulate}, not {self.batch}"

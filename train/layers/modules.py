@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UsageError
+from .gradients import GradientQuantizer
 from .quantizers import (
     BinaryWeights,
     EncodingName,
@@ -21,6 +22,7 @@ from .quantizers import (
     sign,
     sign_stochastic,
 )
+from .surrogates import SURROGATES, SurrogateName, check_surrogate
 
 Padding: TypeAlias = tuple[int, int] | tuple[int, int, int, int]
 
@@ -72,7 +74,7 @@ class InputQuantizer(nn.Module):
 
 
 class QuantLinear(nn.Linear):
-    """y = x q(w)^T with an exchangeable weight quantizer q.
+    """y = x q(w)^T with an exchangeable weight quantizer q, and a `gradient_quantizer` for the gradient of y, if set.
 
     Initialised as Glorot and Bengio (2010) uniform, which `optim`'s learning-rate scale belongs to. A bias is
     possible but rarely of use: BatchNorm, which should follow, has one.
@@ -86,6 +88,7 @@ class QuantLinear(nn.Linear):
             raise UsageError(f"weight must be a WeightQuantizer such as BinaryWeights(), not {weight!r}")
         super().__init__(in_features, out_features, bias=bias)
         self.weight_quantizer = weight
+        self.gradient_quantizer: GradientQuantizer | None = None
 
     @property
     def fans(self) -> tuple[int, int]:
@@ -100,7 +103,8 @@ class QuantLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_features) to (B, out_features), in x's dtype (under autocast too: the sum alone is narrow)."""
-        return F.linear(x, self.weight_quantizer(self.weight), self.bias).to(x.dtype)
+        y = F.linear(x, self.weight_quantizer(self.weight), self.bias).to(x.dtype)
+        return y if self.gradient_quantizer is None else self.gradient_quantizer(y)
 
 
 class BinaryLinear(QuantLinear):
@@ -111,7 +115,8 @@ class BinaryLinear(QuantLinear):
 
 
 class QuantConv2d(nn.Conv2d):
-    """2-D convolution (correlation) on (B, C, H, W) with an exchangeable weight quantizer.
+    """2-D convolution (correlation) on (B, C, H, W) with an exchangeable weight quantizer, and, if set, a
+    `gradient_quantizer` for the gradient of what it yields.
 
     kernel_size, stride, padding, dilation: a whole number or (vertical, horizontal); padding also (top, left, bottom,
     right), or "same" for maps as large as the input's (stride 1). pad_value: the integer that stands outside the map.
@@ -150,6 +155,7 @@ class QuantConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias=bias)
         self.padding = self.border = border
         self.weight_quantizer = weight
+        self.gradient_quantizer: GradientQuantizer | None = None
         self.pad_value = pad_value
 
     @property
@@ -175,8 +181,8 @@ class QuantConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, N, H', W'), in x's dtype."""
         weight = self.weight_quantizer(self.weight)
-        y = F.conv2d(self.padded(x), weight, self.bias, self.stride, 0, self.dilation, self.groups)
-        return y.to(x.dtype)
+        y = F.conv2d(self.padded(x), weight, self.bias, self.stride, 0, self.dilation, self.groups).to(x.dtype)
+        return y if self.gradient_quantizer is None else self.gradient_quantizer(y)
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
@@ -243,22 +249,26 @@ class ChannelsFirst(nn.Module):
 class Sign(nn.Module):
     """1-bit activation: +1 where x >= 0, else -1; straight-through gradient g * 1{|x| <= 1} (1602.02830).
 
-    stochastic: +1 with probability clip((x + 1) / 2, 0, 1), in training only.
+    stochastic: +1 with probability clip((x + 1) / 2, 0, 1), in training only (`quantizers.sign_stochastic`).
+    surrogate: another gradient, one of `surrogates.SURROGATES`.
     """
 
-    def __init__(self, stochastic: bool = False) -> None:
+    def __init__(self, stochastic: bool = False, surrogate: SurrogateName = "clipped") -> None:
         super().__init__()
+        check_surrogate(surrogate)
+        self.surrogate = surrogate
         self.bits = 1
         self.encoding = "bipolar"
         self.stochastic = stochastic
 
     def forward(self, x: Tensor) -> Tensor:
         """-1/+1 of x's shape and dtype."""
-        return sign_stochastic(x) if self.stochastic and self.training else sign(x)
+        return (sign_stochastic if self.stochastic and self.training else sign)(x, SURROGATES[self.surrogate].gradient)
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
-        return "stochastic=True" if self.stochastic else ""
+        surrogate = [] if self.surrogate == "clipped" else [f"surrogate={self.surrogate!r}"]
+        return ", ".join(["stochastic=True"] * self.stochastic + surrogate)
 
 
 class QuantReLU(nn.Module):

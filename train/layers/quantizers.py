@@ -13,13 +13,13 @@ Sources: BinaryConnect (Courbariaux, Bengio, David 2015, arXiv 1511.00363) for t
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import UnsupportedLayerError, UsageError
-from .randomness import draw_per_sample, draw_shared, uniform
+from .randomness import draw_per_sample, draw_shared, octets
 
 __all__ = [
     "BinaryWeights",
@@ -36,7 +36,11 @@ __all__ = [
 
 EncodingName = Literal["bipolar", "unsigned"]
 
+Slope: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Of a gradient with respect to sign(x), and x, the gradient with respect to x."""
+
 _MINUS_ONE = torch.tensor(-1.0)  # of no dimension: it takes the other operand's type and device
+_HALF_SCALE = torch.tensor(127.5)
 
 
 def check_bits(bits: int, what: str) -> None:
@@ -56,6 +60,16 @@ def _plus_minus(x: Tensor, bound: Tensor | float, out: Tensor | None = None) -> 
     return torch.add(_MINUS_ONE, out, alpha=2, out=out)
 
 
+def _plus_minus_drawn(x: Tensor, drawn: Tensor, out: Tensor) -> Tensor:
+    """+1 for round(256 hs(x)) of the 256 bytes `drawn` that may come, else -1; hs(x) = clip((x + 1) / 2, 0, 1).
+
+    So the probability is off by at most 1/512, and exact at -1, 0 and 1.
+    """
+    torch.add(_HALF_SCALE, x, alpha=128, out=out)
+    torch.ge(out, drawn, out=out)
+    return torch.add(_MINUS_ONE, out, alpha=2, out=out)
+
+
 class _SignIdentity(torch.autograd.Function):
     """sign(w) forward, the gradient unchanged backward: BinaryConnect's rule for weights, which are clipped anyway.
 
@@ -71,8 +85,10 @@ class _SignIdentity(torch.autograd.Function):
         if buffer is None or (buffer.shape, buffer.dtype, buffer.device) != (weight.shape, weight.dtype, weight.device):
             buffer = torch.empty_like(weight)
         ctx.buffer, ctx.spare = buffer, spare
-        draw = uniform(-1, 1, weight.dtype, weight.device)
-        _plus_minus(weight, draw_shared(draw, weight.shape, weight.device) if stochastic else 0.0, buffer)
+        if stochastic:
+            _plus_minus_drawn(weight, draw_shared(octets(weight.device), weight.shape, weight.device), buffer)
+        else:
+            _plus_minus(weight, 0.0, buffer)
         return buffer.detach()
 
     @staticmethod
@@ -100,19 +116,26 @@ def _bipolar_codes(weight: Tensor, levels: int) -> Tensor:
     return torch.add(weight, 1).mul_(levels / 2).add_(0.5).floor_().clamp_(0, levels)
 
 
-class _SignClipped(torch.autograd.Function):
-    """sign(x) forward, g * 1{|x| <= 1} backward: the straight-through estimator of BNN."""
+def _clipped(gradient: Tensor, x: Tensor) -> Tensor:
+    """g * 1{|x| <= 1}: the straight-through estimator of BNN."""
+    return pass_between(gradient, x, -1.0, 1.0)
+
+
+class _Sign(torch.autograd.Function):
+    """sign(x) forward; backward what a function makes of the gradient and x."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, stochastic: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, stochastic: bool, slope: Slope) -> Tensor:
         ctx.save_for_backward(x)
-        draw = uniform(-1, 1, x.dtype, x.device)
-        return _plus_minus(x, draw_per_sample(draw, x.shape, x.device) if stochastic else 0.0)
+        ctx.slope = slope
+        if not stochastic:
+            return _plus_minus(x, 0.0)
+        return _plus_minus_drawn(x, draw_per_sample(octets(x.device), x.shape, x.device), torch.empty_like(x))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        return pass_between(gradients[0], x, -1.0, 1.0), None
+        return ctx.slope(gradients[0], x), None, None
 
 
 class _QuantizedReLU(torch.autograd.Function):
@@ -151,18 +174,21 @@ _sign_identity: Callable[[Tensor, bool, list[Tensor]], Tensor] = (
     _SignIdentity.apply
 )  # typed names for torch's untyped apply
 _bipolar_identity: Callable[[Tensor, int], Tensor] = _BipolarIdentity.apply
-_sign_clipped: Callable[[Tensor, bool], Tensor] = _SignClipped.apply
+_sign: Callable[[Tensor, bool, Slope], Tensor] = _Sign.apply
 _quantized_relu: Callable[[Tensor, float, int], Tensor] = _QuantizedReLU.apply
 
 
-def sign(x: Tensor) -> Tensor:
-    """+1 where x >= 0, else -1; the gradient passes where |x| <= 1. Any shape; the result has x's dtype."""
-    return _sign_clipped(x, False)
+def sign(x: Tensor, slope: Slope = _clipped) -> Tensor:
+    """+1 where x >= 0, else -1; the gradient passes where |x| <= 1. Any shape; the result has x's dtype.
+
+    slope: instead of that, what makes the gradient of x (`surrogates` has some).
+    """
+    return _sign(x, False, slope)
 
 
-def sign_stochastic(x: Tensor) -> Tensor:
+def sign_stochastic(x: Tensor, slope: Slope = _clipped) -> Tensor:
     """+1 with probability clip((x + 1) / 2, 0, 1), else -1; gradient as for `sign`. See `randomness`."""
-    return _sign_clipped(x, True)
+    return _sign(x, True, slope)
 
 
 def quantize_relu(x: Tensor, top: int, step: float) -> Tensor:
@@ -198,7 +224,8 @@ class WeightQuantizer(nn.Module, ABC):
 class BinaryWeights(WeightQuantizer):
     """BinaryConnect: w >= 0 is +1, else -1.
 
-    stochastic: in training +1 with probability hs(w) = clip((w + 1) / 2, 0, 1); in eval mode the sign (1511.00363,
+    stochastic: in training +1 with probability hs(w) = clip((w + 1) / 2, 0, 1), by random numbers of 8 bits: rounded to
+    the nearest multiple of 1/256, so off by at most 1/512 (exact at -1, 0, 1); in eval mode the sign (1511.00363,
     section 2.3; `evaluate.accuracy` also offers the real weights and an ensemble). The gradient with respect to the
     binary weight is applied to the real one, without a mask; the optimizer clips the real one to [-1, 1].
     """

@@ -11,6 +11,7 @@ random numbers; nothing else would give the same ones on every machine.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Draw", "draw_per_sample", "draw_shared", "hashed", "keyed", "uniform"]
+__all__ = ["Draw", "draw_per_sample", "draw_shared", "hashed", "keyed", "octets", "uniform"]
 
 Draw: TypeAlias = Callable[[Sequence[int], torch.Generator | None], Tensor]
 """Makes random numbers of a shape from a generator; None is torch's default generator."""
@@ -78,6 +79,17 @@ def draw_per_sample(draw: Draw, shape: Sequence[int], device: torch.device) -> T
     rows, *rest = shape
     whole = draw((rows * _current.parts, *rest), _current.generator("samples", device))
     return whole[rows * _current.part : rows * (_current.part + 1)]
+
+
+def octets(device: torch.device) -> Draw:
+    """The Draw of random bytes, uint8: eight of one random word, a sixth of the time that as many floats take."""
+
+    def draw(shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+        words = torch.empty(-(-math.prod(shape) // 8), dtype=torch.int64, device=device)
+        words.random_(-(1 << 63), None, generator=generator)
+        return words.view(torch.uint8)[: math.prod(shape)].view(*shape)
+
+    return draw
 
 
 def uniform(lo: float, hi: float, dtype: torch.dtype, device: torch.device) -> Draw:

@@ -13,6 +13,7 @@ from ..data.datasets import DATASETS, DatasetInfo
 from ..duo.twins import Twins
 from ..layers.activations import LinearQuant, LogQuant
 from ..layers.dropout import Dropout
+from ..layers.gradients import GradientQuantizer
 from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign
 from ..layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from ..layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
@@ -51,7 +52,7 @@ def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | L
         case "log" | "log_relu":
             return LogQuant(spec.bits, spec.step, signed=spec.kind == "log")
         case "sign" | "stochastic":
-            return Sign(stochastic=spec.kind == "stochastic")
+            return Sign(spec.kind == "stochastic", spec.surrogate)
         case "ternary":
             return QuantReLU(2, spec.step / 2, top=2)
         case "decoupled":
@@ -95,7 +96,12 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     last = f"fc{len(spec.hidden) + 1}"
     layers[last] = QuantLinear(width, classes, weight=build_weights(spec.weights_of(last)))
     layers["scores"] = build_score_norm(spec.norm, classes)
-    return nn.Sequential(layers)
+    model = nn.Sequential(layers)
+    if recipe.gradients is not None:
+        for module in model.modules():
+            if isinstance(module, QuantConv2d | QuantLinear):
+                module.gradient_quantizer = GradientQuantizer(recipe.gradients.bits, recipe.gradients.kind)
+    return model
 
 
 def _recurrent(spec: RecurrentSpec, weights: WeightSpec, info: DatasetInfo) -> OrderedDict[str, nn.Module]:

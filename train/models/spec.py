@@ -11,6 +11,7 @@ __all__ = [
     "ActivationSpec",
     "BlockSpec",
     "ConvSpec",
+    "GradientSpec",
     "LayerSpec",
     "ModelSpec",
     "NormSpec",
@@ -68,19 +69,38 @@ class ActivationSpec:
 
     BinaryDuo's on [0, step]: ternary, the codes 0, 1, 2 with thresholds at step / 4 and 3 step / 4; decoupled, two
     1-bit activations with those thresholds, each with a BatchNorm of its own, so that the channels are twice as many.
+
+    surrogate: what stands for the slope of a sign backward (`layers.surrogates`).
     """
 
     kind: Literal["sign", "stochastic", "relu", "linear", "log", "log_relu", "float", "ternary", "decoupled"] = "sign"
     bits: int = 1
     step: float = 1.0
+    surrogate: Literal["clipped", "identity", "approx-sign", "swish-sign", "reste"] = "clipped"
 
     def __post_init__(self) -> None:
         code_bits(self.bits)
         positive(step=self.step)
+        if self.surrogate != "clipped" and self.kind not in ("sign", "stochastic"):
+            raise UsageError(f"surrogate {self.surrogate} stands for the slope of a sign; {self.kind} has its own")
         if self.bits != 1 and self.kind in ("sign", "stochastic", "float", "ternary", "decoupled"):
             raise UsageError(
                 f"bits {self.bits} needs kind: relu, linear, log or log_relu; {self.kind} has none to choose"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class GradientSpec:
+    """Gradients of `bits` bits in the backward pass of every dense layer and convolution, on a linear grid or powers of
+    two (log): `layers.gradients`."""
+
+    kind: Literal["linear", "log"] = "linear"
+    bits: int = 6
+
+    def __post_init__(self) -> None:
+        code_bits(self.bits)
+        if self.kind == "log" and self.bits == 1:
+            raise UsageError("bits of log gradients must be from 2 to 8: a sign and an exponent")
 
 
 @dataclass(frozen=True, slots=True)

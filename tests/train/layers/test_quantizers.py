@@ -15,6 +15,7 @@ from xnorflow.train.layers.quantizers import (
     sign,
     sign_stochastic,
 )
+from xnorflow.train.layers.randomness import octets
 
 FLOATS = st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=30)
 EDGES = torch.tensor([-2.0, -1.0 - 2**-23, -1.0, -0.5, -1e-45, -0.0, 0.0, 1e-45, 0.5, 1.0, 1.0 + 2**-23, 2.0])
@@ -67,6 +68,17 @@ def test_stochastic_sign_has_the_hard_sigmoid_as_its_probability():
             assert set(drawn.tolist()) <= {-1.0, 1.0}
             deviation = abs(float((drawn > 0).double().mean()) - probability)
             assert deviation <= 5 * math.sqrt(probability * (1 - probability) / count)  # 5 sigma; 0 at the ends
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_stochastic_signs_round_the_probability_to_a_byte(dtype):
+    x = torch.linspace(-1.25, 1.25, 1001, dtype=dtype)
+    levels = torch.floor(256 * ((x.double() + 1) / 2).clamp(0, 1) + 0.5)  # how many of 256 bytes make +1
+    torch.manual_seed(4)
+    expected = torch.where(octets(x.device)(x.shape, None) < levels, 1.0, -1.0)
+    torch.manual_seed(4)
+    differing = sign_stochastic(x).double() != expected
+    assert int(differing.sum()) <= (4 if dtype == torch.bfloat16 else 0)  # there 127.5 + 128 x is rounded itself
 
 
 def test_stochastic_weights_are_the_sign_in_eval_mode():
