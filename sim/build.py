@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ToolError
+from ..hdl.tools.netlist import CellModels
 from .process import run_logged, tool_environment
 from .verilator import VerilatorInfo
 
-__all__ = ["Optimization", "build_model", "first_error", "public_ports"]
+__all__ = ["Optimization", "build_model", "cell_arguments", "first_error", "public_ports"]
 
 _PREFIX = "Vtop"
 # Makefile variables on which Verilator's run time depends: all but the lists of this design's files.
@@ -43,6 +44,12 @@ def public_ports(top: str, ports: Iterable[str]) -> str:
     """
     lines = ["`verilator_config", *(f'public_flat_rw -module "{top}" -var "{port}"' for port in ports)]
     return "\n".join(lines) + "\n"
+
+
+def cell_arguments(models: CellModels) -> tuple[str, ...]:
+    """What Verilator is told to find models of cells; those of our own are sources, and count before the library's."""
+    library = models.library.resolve()
+    return ("-v", str(library), f"+incdir+{library.parent}", *(f"-D{macro}" for macro in models.defines))
 
 
 def build_model(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -17,8 +17,9 @@ from ..compiler.storage.network_file import load_network
 from ..errors import ToolError, UsageError
 from ..files import take_folder
 from ..hdl.generate import Design
+from ..hdl.tools.netlist import Netlist
 from .bench_source import BENCH_PORTS, bench_main, cocotb_main, render_bench
-from .build import Optimization, build_model
+from .build import Optimization, build_model, cell_arguments
 from .interface import Interface
 from .process import run_logged, tool_environment
 from .runner import build_cocotb, run_cocotb
@@ -26,12 +27,15 @@ from .streams import PARAMETERS_VARIABLE
 from .vectors import write_vectors
 from .verilator import VerilatorInfo
 
-__all__ = ["BenchSession", "Driver", "Run", "Speed"]
+__all__ = ["GATE_LEVEL", "BenchSession", "Driver", "Run", "Speed"]
+
+GATE_LEVEL = "gate_level"
+"""Where a design's netlist, and its simulation, are kept."""
 
 # Both drivers are built alike, so that their speeds can be compared.
 _OPTIMIZATION = Optimization(fast="-O3", slow="-O1")
-_TRACED = Optimization()  # a short window alone: build fast rather than run fast
-_ARGUMENTS = ("--x-assign", "fast", "--x-initial", "fast", "--no-assert")
+_BUILT_FAST = Optimization()  # a trace of a short window, a netlist: build fast rather than run fast
+_ARGUMENTS: tuple[str, ...] = ("--x-assign", "fast", "--x-initial", "fast", "--no-assert")
 _SMALLEST = 1024  # frames of memory at least: one build serves every small run
 
 
@@ -75,10 +79,11 @@ class Speed:
 class BenchSession:
     """A design with its vectors, in DESIGN/sim: `run/` is where simulations run, `build-*/` the models.
 
-    raw: samples (B, *input shape). last: bool (B,), which of them end a sequence, for recurrent networks. A context
-    manager: entering writes the vectors, and while it is open no other process works in that folder. Raises
-    UsageError for an empty batch, missing files of the design or a folder in use, DataError for samples of another
-    shape.
+    raw: samples (B, *input shape). last: bool (B,), which of them end a sequence, for recurrent networks. netlist: the
+    accelerator after synthesis, which then runs in place of the Verilog, in DESIGN/gate_level; it has neither taps nor
+    buffers. A context manager: entering writes the vectors, and while it is open no other process works in that
+    folder. Raises UsageError for an empty batch, missing files of the design or a folder in use, DataError for samples
+    of another shape.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class BenchSession:
         verilator: VerilatorInfo,
         raw: NDArray[np.generic],
         last: NDArray[np.bool_] | None = None,
+        netlist: Netlist | None = None,
     ) -> None:
         if not len(raw):
             raise UsageError("no image to simulate: give at least one")
@@ -95,7 +101,14 @@ class BenchSession:
             raise UsageError(f"{design.path} lacks {', '.join(missing)}; generate it anew")
         self.design = design
         self.interface = Interface.of(design.manifest)
-        self.folder = design.path / "sim"
+        self.folder = design.path / (GATE_LEVEL if netlist else "sim")
+        self._sources, self._arguments = design.sources, _ARGUMENTS
+        self._optimization = _OPTIMIZATION
+        if netlist is not None:  # flattened: streams inside have no names any more
+            self.interface = replace(self.interface, taps=(), buffers=())
+            self._sources = (netlist.verilog, *netlist.models.own)
+            self._arguments = (*_ARGUMENTS, *cell_arguments(netlist.models))
+            self._optimization = _BUILT_FAST
         self.run_folder = self.folder / "run"
         self.images = len(raw)
         self._raw = raw
@@ -142,10 +155,10 @@ class BenchSession:
         """The model's executable, built anew unless design, bench and tools are those of the last time."""
         bench = render_bench(self.interface, capacity=self._capacity)
         folder = self.folder / f"build-{driver}{'-waves' if waves else ''}"
-        optimization = _TRACED if waves else _OPTIMIZATION
+        optimization = _BUILT_FAST if waves else self._optimization
         parts = [bench, driver, str(waves), str(self._verilator.path), self._verilator.version, str(optimization)]
-        parts += [*_ARGUMENTS, str(cocotb_config.libs_dir), bench_main().read_text(), cocotb_main().read_text()]
-        parts += [source.read_text() for source in self.design.sources]
+        parts += [*self._arguments, str(cocotb_config.libs_dir), bench_main().read_text(), cocotb_main().read_text()]
+        parts += [source.read_text() for source in self._sources]
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         stamp, executable = folder / "key", folder / "bench"
         if stamp.is_file() and stamp.read_text() == key and executable.is_file():
@@ -154,7 +167,7 @@ class BenchSession:
         folder.mkdir(parents=True)
         source = folder / "bench.sv"
         source.write_text(bench)
-        sources = [source, *self.design.sources]
+        sources = [source, *self._sources]
         if driver is Driver.COCOTB:
             build_cocotb(
                 self._verilator,
@@ -162,7 +175,7 @@ class BenchSession:
                 ports=BENCH_PORTS,
                 sources=sources,
                 folder=folder,
-                arguments=_ARGUMENTS,
+                arguments=self._arguments,
                 waves=waves,
                 optimization=optimization,
                 main=cocotb_main(),
@@ -174,7 +187,7 @@ class BenchSession:
                 main=bench_main(),
                 sources=sources,
                 folder=folder,
-                arguments=_ARGUMENTS,
+                arguments=self._arguments,
                 waves=waves,
                 optimization=optimization,
             )

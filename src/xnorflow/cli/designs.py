@@ -125,6 +125,9 @@ def simulate(
     ] = None,
     waves: Annotated[bool, typer.Option("--waves", help="Keep a waveform of the whole run.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Check every layer's stream too.")] = False,
+    gate_level: Annotated[
+        bool, typer.Option("--gate-level", help="Simulate the synthesized netlist for the board; results alone.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -140,12 +143,15 @@ def simulate(
         stalls=stalls,
         waves=waves,
         layers=layers,
+        gate_level=gate_level,
+        progress=log,
     )
     if as_json:
         print_json(result)
     else:
         sent = str(samples) if samples else flow.sends(design, data)
         checked = f", {result.layers_checked} layers checked" if result.layers_checked else ""
+        checked += f" through the netlist ({result.synth}), results alone" if result.synth else ""
         print_lines(
             f"{result.images:,} images{checked}: {result.mismatches:,} mismatches ({sent})",
             f"{_cycles(result.cycles_per_image)} cycles an image (bound {result.bound_cycles:,}), "

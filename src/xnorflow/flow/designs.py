@@ -1,6 +1,7 @@
 """Steps on hardware: a network file becomes a design folder, which is simulated and reported on."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,13 +104,16 @@ def simulate(
     stalls: int | None = None,
     waves: bool = False,
     layers: bool = True,
+    gate_level: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> "SimulationResult":
     """Run a design in cocotb + Verilator over a data set's test split and compare it with the golden model.
 
     data: the data set's name; without it the one that the network was trained on, or random samples where that is
     not known (`sends` tells). samples: an .npy array or a PNG image to send instead. images: how many of them (None:
-    all). stalls: the seed of random pauses at both ports. What was sent of a data set is noted in
-    DESIGN/sim/samples.json, for the report.
+    all). stalls: the seed of random pauses at both ports. gate_level: simulate the netlist for the board's family,
+    whose results alone can be compared (layers must be False); progress: hears of its synthesis. What was sent of a
+    data set is noted in DESIGN/sim/samples.json, for the report.
     """
     from ..hdl.generate import load_design
     from ..sim.simulate import simulate as run
@@ -129,7 +133,18 @@ def simulate(
     else:
         sent = load_samples(network, name, limit=images, data_dir=data_dir).in_turn(slots)
         raw, last = sent.images, sent.ends(slots)
-    result = run(design, raw_images=raw, last=last, stalls=stalls, waves=waves, layers=layers)
+    result = run(
+        design,
+        raw_images=raw,
+        last=last,
+        stalls=stalls,
+        waves=waves,
+        layers=layers,
+        gate_level=gate_level,
+        progress=progress,
+    )
+    if gate_level:  # the report shows answers of the Verilog
+        return result
     if name is None:
         (design / SENT).unlink(missing_ok=True)
     else:

@@ -120,8 +120,18 @@ def output_port(manifest: Manifest) -> str:
     return f"class{scores}, 1 beat an image"
 
 
-def proof(result: Result) -> str:
-    """What was compared with what."""
+def proof(result: Result, netlist: Result = None) -> str:
+    """What was compared with what; netlist: the result of the latest simulation at gate level."""
+    text = _proof(result)
+    if netlist is None:
+        return text
+    return (
+        f"{text} The netlist that {netlist.get('synth', 'Yosys')} makes gave {netlist['mismatches']:,} mismatches on "
+        f"{netlist['images']:,} images, results alone."
+    )
+
+
+def _proof(result: Result) -> str:
     if result is None:
         return "Nothing was simulated yet."
     stalls = (

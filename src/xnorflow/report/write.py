@@ -93,7 +93,7 @@ def write_report(
         "output_port": words.output_port(design.manifest),
         "branches": any(len(node.inputs) > 1 for node in network.nodes),
         "engines": engine_cards(design.manifest, table),
-        "proof": words.proof(result),
+        "proof": words.proof(result, _read_result(design_dir / "gate_level" / "result.json")),
         "streams": words.streams(design.manifest, result),
         "buffers": result.get("buffers", []) if result else [],
         "samples": (),
@@ -140,7 +140,7 @@ def write_report(
 
 
 def _read_result(path: Path) -> dict[str, Any] | None:
-    """DESIGN/sim/result.json, None where nothing was simulated yet."""
+    """A simulation's result.json, None where nothing was simulated yet."""
     if not path.exists():
         return None
     try:
