@@ -8,8 +8,10 @@ from random_networks import LOGARITHMIC, kinds, random_network
 
 from xnorflow.compiler import golden
 from xnorflow.compiler.cost.counts import popcount_bits
-from xnorflow.compiler.folds.folding import LayerFold
+from xnorflow.compiler.folds.folding import Arithmetic, LayerFold, WeightStore
 from xnorflow.compiler.ir import Encoding, Stage, Threshold
+from xnorflow.compiler.macs import mac_problem
+from xnorflow.compiler.planes import DotForm
 from xnorflow.errors import HardwareError
 from xnorflow.hdl.dot.constants import engine_params, popcount_domain, score_params
 from xnorflow.hdl.dot.params import MAX_COUNT_BITS
@@ -59,6 +61,31 @@ def test_engine_yields_the_codes_of_the_golden_model(
             classes, scores = score_params(popcount_domain(stage, params.fold), stage.sink, 3).reference(counts)
             np.testing.assert_array_equal(scores, expected)
             np.testing.assert_array_equal(classes, trace.classes)
+
+
+@settings(deadline=None, max_examples=60)
+@given(CODES, HIDDEN, WEIGHTS, st.sampled_from(WeightStore), st.integers(0, 2**32 - 1))
+def test_multipliers_yield_the_codes_of_the_golden_model(
+    source: Kind, hidden: Kind, weights: list[Kind], store: WeightStore, seed: int
+) -> None:
+    """For every encoding that has multipliers, with accumulators for these weights or for all."""
+    fold = LayerFold(4, 3, arithmetic=Arithmetic.MAC, weights=store)
+    for stage, trace, codes in stages_and_codes(source, hidden, weights, seed):
+        matrix = stage.dot.weights
+        if mac_problem(matrix.bits, matrix.encoding) is not None:
+            assert fold.planes_problem(DotForm.of(matrix, stage.input_type)) is not None
+            continue
+        if fold.form(matrix, stage.input_type).p_max(matrix.codes.shape[1]).bit_length() > MAX_COUNT_BITS:
+            continue
+        params = engine_params(stage, fold)
+        counts = params.counts(codes)
+        assert counts.min() >= 0 and counts.max() <= params.p_max
+        if isinstance(stage.sink, Threshold):
+            np.testing.assert_array_equal(params.reference(codes), trace[stage.sink.name])
+            continue
+        domain = popcount_domain(stage, fold)
+        np.testing.assert_array_equal(counts, domain.counts(trace[stage.dot.name]))
+        np.testing.assert_array_equal(score_params(domain, stage.sink, 3).reference(counts)[1], trace[stage.sink.name])
 
 
 @settings(deadline=None, max_examples=60)
