@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ...train.layers.recurrent import QuantLSTM, QuantRecurrent, whole_sequences
+from ...train.layers.recurrent import QuantLSTM, QuantRecurrent
+from ...train.layers.sequences import whole_sequences
 from ..ir import Node, Recurrent
 from ..ranges import RowRanges, acc_type, row_ranges
 from ..recurrent import Cell, Lstm, Rnn

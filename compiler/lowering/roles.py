@@ -10,6 +10,7 @@ from torch import fx, nn
 from ...train.layers.activations import LinearQuant, LogQuant
 from ...train.layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign, SumPool2d
 from ...train.layers.recurrent import QuantHardtanh, QuantRecurrent
+from ...train.layers.sequences import FloatRecurrent
 from ..names import identifier
 
 __all__ = [
@@ -84,7 +85,7 @@ REASONS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.BatchNorm3d,), "works on volumes; use BatchNorm1d or BatchNorm2d"),
     ((nn.LayerNorm, nn.GroupNorm), "depends on the whole sample; use BatchNorm1d"),
     ((nn.Softmax, nn.LogSoftmax), "does not change the class; leave it out, or keep it in the loss"),
-    ((nn.RNNBase, nn.RNNCellBase), "recurrent layers have no integer form here yet"),
+    ((nn.RNNBase, nn.RNNCellBase, FloatRecurrent), "is a recurrent layer in float; use QuantLSTM or QuantRNN"),
 )
 FUNCTION_REASONS: dict[object, str] = {
     torch.sign: "is 0 at 0; use the Sign layer, which is +1 there",

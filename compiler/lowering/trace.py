@@ -14,6 +14,7 @@ from ...errors import UnsupportedLayerError, UsageError
 from ...train.layers.modules import InputQuantizer, QuantConv2d, QuantLinear
 from ...train.layers.norms import ScoreNorm
 from ...train.layers.recurrent import QuantRecurrent
+from ...train.layers.sequences import FloatRecurrent
 from ..types import Encoding
 from .checks import Flow, flows, misplaced, unsupported
 from .roles import (
@@ -113,7 +114,7 @@ class Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether `m` is one operation."""
-        known = isinstance(m, tuple(kind for kind, _ in ROLES))
+        known = isinstance(m, (FloatRecurrent, *(kind for kind, _ in ROLES)))
         return known or super().is_leaf_module(m, module_qualified_name)
 
 

@@ -5,6 +5,8 @@
 - mnist: IDX files, gzip-packed or plain; the last 10,000 of the 60,000 training images are validation.
 - shakespeare: the 1,115,394 characters of tiny-shakespeare, one-hot, each labelled with the one behind it; the first
   90 % are training, the next 5 % validation, the rest test, each cut into sequences of 64 characters.
+- ptb: the words of the Penn Treebank, tokens, in the published split.
+- text: the characters of a text of the user's own, tokens (`text.read_plain`).
 - cifar10: the binary version, data_batch_1.bin to data_batch_5.bin and test_batch.bin; the last 5,000 of the 50,000
   training images are validation. A test batch may be cut to any whole number of records; all of it is the test set.
 """
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from ...config import nearest
 from ...errors import DataError, UsageError
 from .download import fetch_mnist
-from .text import CHARACTERS, read_characters
+from .text import CHARACTERS, PRINTABLE, WORDS, as_samples, read_characters, read_plain, read_words
 
 __all__ = ["DATASETS", "DatasetInfo", "Samples", "Split", "load_dataset", "read_idx"]
 
@@ -35,22 +37,25 @@ class DatasetInfo:
     """What is known of a data set without reading it: sample shape, class names, greatest raw value.
 
     steps: samples a sequence; every split is whole sequences one behind the other. None: no sequences.
+    tokens: samples (1,) are indices of classes, in one text: training reads it as streams, with states that are
+    carried from one sequence to the next, and the networks take one-hot samples (classes,) instead as well.
     """
 
     shape: tuple[int, ...]
     class_names: tuple[str, ...]
     top: int
     steps: int | None = None
+    tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """images: raw samples (B, *shape), uint8; labels: int64 (B,), indices into class_names.
+    """images: raw samples (B, *shape), uint8, tokens int32; labels: int64 (B,), indices into class_names.
 
     steps: samples a sequence, where samples are time steps, sequences one behind the other; None: they are not.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | NDArray[np.int32]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     steps: int | None = None
@@ -90,11 +95,17 @@ DATASETS = {
     "mnist": DatasetInfo((28, 28), _TEN, 255),
     "cifar10": DatasetInfo((32, 32, 3), _CIFAR, 255),
     "shakespeare": DatasetInfo((len(CHARACTERS),), tuple(c if c != "\n" else "newline" for c in CHARACTERS), 1, 64),
+    "ptb": DatasetInfo((1,), tuple(f"word {n}" for n in range(WORDS)), WORDS - 1, 35, tokens=True),
+    "text": DatasetInfo(
+        (1,), tuple(c if c != "\n" else "newline" for c in PRINTABLE) + ("other",), len(PRINTABLE), 64, tokens=True
+    ),
 }
 _FOLDERS = {
     "mnist": "mnist",
     "cifar10": "cifar-10-batches-bin",
     "shakespeare": "tiny-shakespeare",
+    "ptb": "ptb",
+    "text": "text",
 }  # as the public copies call them
 
 
@@ -111,6 +122,7 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
         )
     if split not in get_args(Split):
         raise UsageError(f"unknown split {split!r}; the splits are {', '.join(get_args(Split))}")
+    images: NDArray[np.uint8] | NDArray[np.int32]
     match name:
         case "digits":
             images, labels = _digits(split)
@@ -118,6 +130,8 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
             images, labels = _mnist(split, data_dir)
         case "shakespeare":
             images, labels = read_characters(_folder(name, data_dir), split, DATASETS[name].steps or 1)
+        case "ptb" | "text":
+            return _tokens(name, split, data_dir)
         case _:
             images, labels = _cifar10(split, data_dir)
     return Samples(images, labels, DATASETS[name].class_names, DATASETS[name].steps)
@@ -132,6 +146,14 @@ def _digits(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     place = np.arange(len(bunch.images)) % 10
     chosen = {"test": place >= 8, "validation": place == 7, "train": place < 7}[split]
     return bunch.images[chosen].astype(np.uint8), bunch.target[chosen].astype(np.int64)
+
+
+def _tokens(name: str, split: str, data_dir: Path | str | None) -> Samples:
+    info = DATASETS[name]
+    source = _folder(name, data_dir)
+    tokens, names = read_words(source, split) if name == "ptb" else (read_plain(source, split), info.class_names)
+    images, labels, steps = as_samples(tokens, split, info.steps or 1, str(source))
+    return Samples(images, labels, names, steps)
 
 
 def _mnist(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -184,6 +206,8 @@ def _folder(name: str, data_dir: Path | str | None) -> Path:
     if data_dir is None:
         return fetch_mnist(Path("build") / "data" / name)
     root = Path(data_dir)
+    if name == "text" and root.is_file():
+        return root
     if not root.is_dir():
         raise DataError(f"{root}, given by {source}, is not a folder")
     return root / _FOLDERS[name] if (root / _FOLDERS[name]).is_dir() else root

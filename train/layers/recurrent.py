@@ -4,8 +4,7 @@ Input and state stand on one grid, the odd integers v = 2q - (2^n - 1) of n-bit 
 step is one integer dot product over [x, h], a scale and a bias for each row, and integers from there on. Gradients go
 straight through every rounding, with the slope of the function that is rounded.
 
-A batch (B, D) holds whole sequences one behind the other, each of `steps` samples; with None it is one sequence. Every
-sequence begins at the state of a cell that holds 0.
+An empty state is that of a cell that holds 0. How a batch holds sequences: `sequences`.
 """
 
 import math
@@ -19,9 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UsageError
-from .quantizers import WeightQuantizer, check_bits
+from .quantizers import WeightQuantizer, check_bits, pass_between
+from .sequences import SequenceLayer
+from .unrolled import lstm_sequence, rnn_sequence
 
-__all__ = ["CellSpec", "QuantHardtanh", "QuantLSTM", "QuantRNN", "QuantRecurrent", "whole_sequences"]
+__all__ = ["CellSpec", "QuantHardtanh", "QuantLSTM", "QuantRNN", "QuantRecurrent"]
 
 _EXACT_BITS = 24  # float32 holds the integers of so many bits
 
@@ -63,22 +64,23 @@ class CellSpec:
         return self.cell_point - self.shift + 1
 
 
-class _Rounded(torch.autograd.Function):
-    """#{edges <= x} forward; backward `slope` of x, which the caller has computed from the smooth function."""
+class _Hardtanh(torch.autograd.Function):
+    """The odd integer nearest to x / step within the limits; backward 1 / step where |x| <= limit * step."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, edges: Tensor, slope: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, step: float, bits: int) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.slope = slope
-        return torch.bucketize(x, edges, right=True).to(x.dtype)
+        ctx.step, ctx.limit = step, step * (1 << bits)
+        half = 1 << bits - 1
+        return torch.div(x, 2 * step).floor_().clamp_(-half, half - 1).mul_(2).add_(1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        return gradients[0] * ctx.slope(x), None, None
+        return pass_between(gradients[0], x, -ctx.limit, ctx.limit).div_(ctx.step), None, None
 
 
-_rounded: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor] = _Rounded.apply
+_hardtanh: Callable[[Tensor, float, int], Tensor] = _Hardtanh.apply
 
 
 class QuantHardtanh(nn.Module):
@@ -97,26 +99,25 @@ class QuantHardtanh(nn.Module):
         self.bits = bits
         self.encoding = "bipolar"
         self.step = float(step)
-        edges = (torch.arange(1, 1 << bits) - (1 << bits - 1)) * (2 * self.step)
-        self.register_buffer("edges", edges.to(torch.float32), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Odd integers of x's shape and dtype."""
-        limit, slope = (1 << self.bits) * self.step, 0.5 / self.step
-        codes = _rounded(x, self.edges, lambda x: (x.abs() <= limit).to(x.dtype) * slope)  # type: ignore[arg-type]
-        return 2 * codes - ((1 << self.bits) - 1)
+        return _hardtanh(x, self.step, self.bits)
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
         return f"bits={self.bits}, step={self.step:g}"
 
 
-class QuantRecurrent(nn.Module, ABC):
-    """What both kinds share: weights over [x, h], a scale and a bias for each row, sequences in a batch.
+class QuantRecurrent(SequenceLayer, ABC):
+    """What both kinds share: weights over [x, h], a scale and a bias for each row.
 
     bits: of input and state. gain: float32 (rows,), the scale of a row relative to `unit`, which makes
     z = gain * unit * acc + bias a number of about 1 for independent weights and inputs. steps: samples a sequence,
     None: the whole batch.
+
+    In eval mode codes come from thresholds on z; in training from the functions themselves, which is quicker and
+    differs where z is within float32's rounding of a threshold.
     """
 
     gates: ClassVar[int]
@@ -125,15 +126,11 @@ class QuantRecurrent(nn.Module, ABC):
     def __init__(
         self, input_size: int, hidden_size: int, *, weight: WeightQuantizer, bits: int, steps: int | None = None
     ) -> None:
-        super().__init__()
-        sizes = {"input_size": input_size, "hidden_size": hidden_size} | ({} if steps is None else {"steps": steps})
-        for name, value in sizes.items():
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name} must be a positive integer, not {value!r}")
+        super().__init__(input_size, hidden_size, steps)
         if not isinstance(weight, WeightQuantizer):
             raise UsageError(f"weight must be a WeightQuantizer such as BipolarWeights(4), not {weight!r}")
         check_bits(bits, f"bits of {type(self).__name__}")
-        self.input_size, self.hidden_size, self.bits, self.steps = input_size, hidden_size, bits, steps
+        self.bits = bits
         self.weight_quantizer = weight
         rows, columns = self.gates * hidden_size, input_size + hidden_size
         self.weight = nn.Parameter(torch.empty(rows, columns).uniform_(-1, 1))
@@ -150,38 +147,37 @@ class QuantRecurrent(nn.Module, ABC):
         return self.weight.shape[1], self.weight.shape[0]
 
     def preactivation(self, acc: Tensor) -> Tensor:
-        """z (B, rows) of accumulators (B, rows): a product and a sum, element by element, in acc's dtype."""
+        """z (..., rows) of accumulators (..., rows): a product and a sum, element by element, in acc's dtype."""
         return torch.add(torch.mul(acc, (self.gain * self.get_buffer("unit")).to(acc.dtype)), self.bias.to(acc.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, input_size) to (B, hidden_size), integers; the last sequence may be cut short."""
-        if x.dim() != 2 or x.shape[1] != self.input_size or not len(x):
-            raise UsageError(f"{type(self).__name__} takes (B, {self.input_size}), not {tuple(x.shape)}")
-        samples, steps = len(x), self.steps or len(x)
-        x = F.pad(x, (0, 0, 0, -samples % steps))
+        inputs = self.side_by_side(x)
         weight = self.weight_quantizer(self.weight)
-        of_state = weight[:, self.input_size :]
-        of_inputs = F.linear(x, weight[:, : self.input_size]).to(x.dtype).view(-1, steps, len(weight))
-        state = x.new_ones(len(of_inputs), self.hidden_size)  # the code of 0 from above
-        cell: Tensor | None = None
-        states = []
-        for accumulators in of_inputs.unbind(1):
-            acc = accumulators + F.linear(state, of_state).to(x.dtype)
-            state, cell = self.advance(acc, cell)
-            states.append(state)
-        return torch.stack(states, 1).view(len(x), self.hidden_size)[:samples]
+        of_inputs = F.linear(inputs, weight[:, : self.input_size]).to(x.dtype)
+        before = self.before(inputs.shape[1]) or self.empty(of_inputs)
+        states, *kept = self.unroll(of_inputs, weight[:, self.input_size :], before)
+        self.keep(states[-1], *kept)
+        return self.one_by_one(states, len(x))
 
     @abstractmethod
-    def advance(self, acc: Tensor, cell: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """State (N, hidden_size) and what else is kept, after a step with accumulators (N, rows)."""
+    def empty(self, like: Tensor) -> tuple[Tensor, ...]:
+        """The state of a sequence that begins, for accumulators (T, N, rows)."""
+
+    @abstractmethod
+    def unroll(self, of_inputs: Tensor, of_state: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """States (T, N, hidden_size) and what else is kept behind the last step.
+
+        of_inputs: accumulators (T, N, rows) of the inputs; of_state: weights (rows, hidden_size); before: the state.
+        """
 
     @abstractmethod
     def codes(self, acc: Tensor) -> Tensor:
-        """The codes (B, rows) that thresholds have to yield for accumulators (B, rows), as floats."""
+        """The codes (..., rows) that thresholds have to yield for accumulators (..., rows), as floats."""
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
-        return f"{self.input_size}, {self.hidden_size}, bits={self.bits}, steps={self.steps}"
+        return f"{super().extra_repr()}, bits={self.bits}"
 
 
 class QuantRNN(QuantRecurrent):
@@ -198,13 +194,17 @@ class QuantRNN(QuantRecurrent):
 
     def codes(self, acc: Tensor) -> Tensor:
         """Codes 0..2^bits - 1 of the next state."""
-        half = 1 << self.bits - 1
-        edges: Tensor = self.get_buffer("edges")
-        return _rounded(self.preactivation(acc), edges, lambda z: half * (1 - torch.tanh(z).square_()))
+        return torch.bucketize(self.preactivation(acc), self.get_buffer("edges"), right=True).to(acc.dtype)
 
-    def advance(self, acc: Tensor, cell: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The next state; nothing else is kept."""
-        return 2 * self.codes(acc) - ((1 << self.bits) - 1), None
+    def empty(self, like: Tensor) -> tuple[Tensor, ...]:
+        """The least value above 0."""
+        return (like.new_ones(like.shape[1], self.hidden_size),)
+
+    def unroll(self, of_inputs: Tensor, of_state: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The states; nothing else is kept."""
+        scale = self.gain * self.get_buffer("unit")
+        (state,) = before
+        return (rnn_sequence(of_inputs, of_state, scale, self.bias, state, self),)
 
 
 class QuantLSTM(QuantRecurrent):
@@ -246,71 +246,21 @@ class QuantLSTM(QuantRecurrent):
         """Codes 0..2^s of the four gates."""
         z = self.preactivation(acc)
         split = 3 * self.hidden_size
-        sigmoid = torch.bucketize(z[:, :split].contiguous(), self.get_buffer("sigmoid_edges"), right=True)
-        tanh = torch.bucketize(z[:, split:].contiguous(), self.get_buffer("tanh_edges"), right=True)
-        return torch.cat([sigmoid, tanh], 1).to(acc.dtype)
+        sigmoid = torch.bucketize(z[..., :split].contiguous(), self.get_buffer("sigmoid_edges"), right=True)
+        tanh = torch.bucketize(z[..., split:].contiguous(), self.get_buffer("tanh_edges"), right=True)
+        return torch.cat([sigmoid, tanh], -1).to(acc.dtype)
 
     def tanh_codes(self, cell: Tensor) -> Tensor:
         """Codes 0..2^s of tanh(c), for integers c of any shape."""
         edges = self.get_buffer("tanh_edges")
         return torch.bucketize(cell * 2.0**-self.cell.cell_point, edges, right=True).to(cell.dtype)
 
-    def advance(self, acc: Tensor, cell: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The next state and the next cell."""
-        if cell is None:
-            cell = acc.new_zeros(len(acc), self.hidden_size)
-        state, cell = _lstm_step(self.preactivation(acc), cell, self)
-        return state, cell
+    def empty(self, like: Tensor) -> tuple[Tensor, ...]:
+        """The least value above 0, and a cell of 0."""
+        return like.new_ones(like.shape[1], self.hidden_size), like.new_zeros(like.shape[1], self.hidden_size)
 
-
-class _LstmStep(torch.autograd.Function):
-    """The integers of one step from z and c; backward by hand: a graph of thirty small operations a step is slow."""
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, cell: Tensor, layer: QuantLSTM) -> tuple[Tensor, Tensor]:
-        spec, half = layer.cell, 1 << layer.cell.shift - 1
-        scale, sizes = 1 << spec.shift, [3 * layer.hidden_size, layer.hidden_size]
-        sigmoid, tanh = (part.contiguous() for part in z.split(sizes, 1))
-        i, f, o = torch.bucketize(sigmoid, layer.get_buffer("sigmoid_edges"), right=True).to(z.dtype).chunk(3, 1)
-        g = torch.bucketize(tanh, layer.get_buffer("tanh_edges"), right=True).to(z.dtype).sub_(half)
-        limit = 1 << spec.cell_bits - 1
-        raw = torch.addcmul(f * cell, i, g, value=1 << spec.lift).div_(scale).add_(0.5).floor_()
-        after = raw.clamp(-limit, limit - 1)
-        t = layer.tanh_codes(after).sub_(half)
-        drop = 2 * spec.shift - layer.bits
-        code = torch.mul(o, t).mul_(2.0**-drop).floor_().add_(1 << layer.bits - 1).clamp_(max=(1 << layer.bits) - 1)
-        ctx.save_for_backward(z, cell, i, f, o, g, t, after, raw == after)
-        ctx.layer = layer
-        return code.mul_(2).sub_((1 << layer.bits) - 1), after
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        z, cell, i, f, o, g, t, after, inside = ctx.saved_tensors
-        layer: QuantLSTM = ctx.layer
-        spec, half = layer.cell, 1 << layer.cell.shift - 1
-        scale, split = 1 << spec.shift, 3 * layer.hidden_size
-        by_product = gradients[0] * 2.0 ** (1 + layer.bits - 2 * spec.shift)
-        point = 2.0**-spec.cell_point
-        slope = torch.tanh(after * point).square_().neg_().add_(1).mul_(half * point)
-        by_cell = torch.addcmul(gradients[1], by_product * o, slope).mul_(inside).div_(scale)
-        lifted = by_cell * (1 << spec.lift)
-        by_z = torch.cat([lifted * g, by_cell * cell, by_product * t, lifted * i], 1)
-        sigmoid = torch.sigmoid(z[:, :split])
-        by_z[:, :split].mul_(sigmoid.mul_(1 - sigmoid).mul_(scale))
-        by_z[:, split:].mul_(torch.tanh(z[:, split:]).square_().neg_().add_(1).mul_(half))
-        return by_z, by_cell * f, None
-
-
-_lstm_step: Callable[[Tensor, Tensor, QuantLSTM], tuple[Tensor, Tensor]] = _LstmStep.apply
-
-
-def whole_sequences(model: nn.Module, samples: int) -> int:
-    """The most samples, not above `samples` but at least one sequence, that are whole sequences of every layer.
-
-    Where a layer takes a batch as one sequence, a batch must not be split: a number that no batch reaches.
-    """
-    steps = [module.steps for module in model.modules() if isinstance(module, QuantRecurrent)]
-    if None in steps:
-        return 1 << 62
-    together = math.lcm(*(step for step in steps if step))
-    return max(together, samples - samples % together)
+    def unroll(self, of_inputs: Tensor, of_state: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The states, and the last cell."""
+        scale = self.gain * self.get_buffer("unit")
+        state, cell = before
+        return lstm_sequence(of_inputs, of_state, scale, self.bias, state, cell, self)

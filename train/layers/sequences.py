@@ -6,7 +6,7 @@ sequence begins with an empty state, or goes on where the sequence in its place 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, cast
 
@@ -107,9 +107,7 @@ def begin_streams(model: nn.Module) -> None:
 def carried_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The kept states, for a checkpoint between two batches of a stream."""
     return {
-        f"{name}.{place}": part
-        for name, layer in _layers(model).items()
-        for place, part in enumerate(layer.kept or ())
+        f"{name}.{place}": part for name, layer in _layers(model).items() for place, part in enumerate(layer.kept or ())
     }
 
 
@@ -121,18 +119,23 @@ def restore_carried(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 @contextmanager
-def streaming(model: nn.Module, steps: int) -> Iterator[None]:
-    """In here batches hold sequences of `steps` samples that go on from batch to batch, the first from empty states;
-    behind it layers are as they were, what they keep included."""
-    layers = _layers(model).values()
+def streaming(model: nn.Module) -> Iterator[Callable[[int], None]]:
+    """In here sequences go on from batch to batch, the first from empty states; call what it yields with the number of
+    samples that a sequence of the next batch has. Behind it layers are as they were, what they keep included."""
+    layers = list(_layers(model).values())
     earlier = [(layer.steps, layer.carries, layer.kept) for layer in layers]
+
+    def take(steps: int) -> None:
+        for layer in layers:
+            layer.steps = steps
+
     try:
         for layer in layers:
-            layer.steps, layer.carries, layer.kept = steps, "always", None
-        yield
+            layer.carries, layer.kept = "always", None
+        yield take
     finally:
-        for layer, (steps_before, carries, kept) in zip(layers, earlier, strict=True):
-            layer.steps, layer.carries, layer.kept = steps_before, carries, kept
+        for layer, (steps, carries, kept) in zip(layers, earlier, strict=True):
+            layer.steps, layer.carries, layer.kept = steps, carries, kept
 
 
 class FloatRecurrent(SequenceLayer):
@@ -186,15 +189,15 @@ class QuantEmbedding(QuantLinear):
 
     def __init__(self, tokens: int, size: int, *, weight: WeightQuantizer) -> None:
         super().__init__(tokens, size, weight=weight)
-        # All codes from the beginning; a token's column stands in one piece of memory.
         bound = 0.1 if weight.encoding == "float" else 1.0
-        self.weight = nn.Parameter(torch.empty(tokens, size).uniform_(-bound, bound).t())
+        nn.init.uniform_(self.weight, -bound, bound)  # all codes from the beginning
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1) tokens or (B, tokens) one-hot to (B, size), float32 for tokens."""
         if x.shape[1:] != (1,):
             return super().forward(x)
-        return self.weight_quantizer(F.embedding(x.flatten().long(), self.weight.t()))
+        # Not F.embedding, whose gradient comes transposed: this one is of the weight's own layout.
+        return cast(Tensor, self.weight_quantizer(self.weight.index_select(1, x.flatten().long()).t().contiguous()))
 
 
 class ScoreScale(ScoreNorm):

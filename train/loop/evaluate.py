@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ...errors import UsageError
 from ..layers.modules import QuantConv2d, QuantLinear
 from ..layers.quantizers import BinaryWeights, FloatWeights
-from ..layers.recurrent import QuantRecurrent, whole_sequences
+from ..layers.recurrent import QuantRecurrent
+from ..layers.sequences import whole_sequences
 
 __all__ = ["accuracy", "class_scores"]
 

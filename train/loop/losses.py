@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .narrow_loss import narrow_cross_entropy
+
 __all__ = ["LossName", "build_loss", "cross_entropy", "square_hinge"]
 
 LossName = Literal["square-hinge", "cross-entropy"]
@@ -27,6 +29,8 @@ def square_hinge(scores: Tensor, labels: Tensor) -> Tensor:
 
 def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Mean negative log-likelihood of the softmax, with the label's weight 1 - s + s/C under smoothing s."""
+    if scores.dtype == torch.bfloat16 and not label_smoothing:
+        return narrow_cross_entropy(scores, labels)
     return F.cross_entropy(_wide(scores), labels, label_smoothing=label_smoothing)
 
 

@@ -10,7 +10,7 @@ from ...config import from_mapping
 from ...errors import DataError, UsageError
 from ...files import atomic_write
 
-__all__ = ["EpochRecord", "LayerRecord", "append_record", "draw_curves", "read_metrics", "write_metrics"]
+__all__ = ["EpochRecord", "LayerRecord", "Measured", "append_record", "draw_curves", "read_metrics", "write_metrics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,21 @@ class LayerRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a network does on a split: the fraction of samples it classifies right, and for a text of tokens their mean
+    negative log-likelihood in nats: exp(loss) is the perplexity, loss / ln 2 the bits a token."""
+
+    accuracy: float
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EpochRecord:
     """One epoch (counted from 1): mean loss and accuracy of the training steps, accuracy on the validation samples,
     learning rate of its last step, fraction of weight codes that changed, seconds of training and validation, and what
-    became of each layer's weights."""
+    became of each layer's weights. val_loss: `Measured.loss` on the validation samples; it then decides which epoch is
+    best.
+    """
 
     epoch: int
     loss: float
@@ -41,6 +52,12 @@ class EpochRecord:
     flip_ratio: float
     seconds: float
     layers: Mapping[str, LayerRecord] = field(default_factory=dict)
+    val_loss: float | None = None
+
+    @property
+    def merit(self) -> float:
+        """The greatest is best: of the losses the least, else the greatest validation accuracy."""
+        return self.val_accuracy if self.val_loss is None else -self.val_loss
 
 
 def _line(record: EpochRecord) -> str:

@@ -11,7 +11,7 @@ from ...errors import DataError
 from ...files import atomic_write
 from ..recipe import Recipe
 from .checkpoint import load_tensors, load_weights, parse
-from .metrics import draw_curves
+from .metrics import Measured, draw_curves
 from .runs import RunFolder, read_summary
 from .state import TrainingState
 
@@ -22,8 +22,9 @@ __all__ = ["TrainResult", "finish", "finished"]
 class TrainResult:
     """What a finished run has come to; summary.json holds the same.
 
-    best_epoch: the first with the greatest validation accuracy, whose weights are kept and whose test accuracy is
-    read once, at the end. seconds: of all epochs, those before a resume included.
+    best_epoch: the first of the best on the validation samples, whose weights are kept and which is tested once, at the
+    end. val_loss, test_loss: of a text of tokens, `metrics.Measured.loss`. seconds: of all epochs, those before a
+    resume included.
     """
 
     run: Path
@@ -38,6 +39,8 @@ class TrainResult:
     device: str
     torch: str
     seconds: float
+    val_loss: float | None = None
+    test_loss: float | None = None
 
 
 def finish(
@@ -45,24 +48,27 @@ def finish(
     state: TrainingState,
     folder: RunFolder,
     device: torch.device,
-    test_accuracy: Callable[[], float],
+    on_test: Callable[[], Measured],
     writes: bool,
 ) -> TrainResult:
-    """Read the test accuracy once, with the best epoch's weights; draw the curves; write the summary last."""
+    """Read the test samples once, with the best epoch's weights; draw the curves; write the summary last."""
     load_weights(state.model, load_tensors(folder.best)[0], folder.best)
+    tested = on_test()
     result = TrainResult(
         run=folder.path,
         recipe=recipe.name,
         epochs=recipe.epochs,
         best_epoch=state.best.epoch,
         val_accuracy=state.best.val_accuracy,
-        test_accuracy=test_accuracy(),
+        test_accuracy=tested.accuracy,
         parameters=sum(p.numel() for p in state.model.parameters()),
         seed=recipe.seed,
         threads=torch.get_num_threads(),
         device=device.type,
         torch=torch.__version__,
         seconds=round(sum(r.seconds for r in state.records), 3),
+        val_loss=state.best.val_loss,
+        test_loss=tested.loss,
     )
     if not writes:
         return result

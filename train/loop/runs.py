@@ -136,7 +136,8 @@ def load_run(run_dir: Path | str) -> TrainedRun:
     load_weights(model, tensors, folder.best)
     info = DATASETS[recipe.dataset]
     summary = read_summary(folder.summary) if folder.summary.exists() else {}
-    return TrainedRun(model.eval(), recipe, info.shape, info.class_names, summary)
+    shape = (len(info.class_names),) if info.tokens else info.shape
+    return TrainedRun(model.eval(), recipe, shape, info.class_names, summary)
 
 
 def read_summary(path: Path) -> Mapping[str, Any]:

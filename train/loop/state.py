@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ...config import to_mapping
 from ...errors import DataError
+from ..layers.sequences import carried_tensors, restore_carried
 from .checkpoint import load_tensors, load_weights, optimizer_tensors, parse, restore_optimizer, save_tensors
 from .learning import latent_weights
 from .metrics import EpochRecord, append_record, write_metrics
@@ -52,8 +53,8 @@ class TrainingState:
 
     @property
     def best(self) -> EpochRecord:
-        """The first of the epochs with the greatest validation accuracy."""
-        return max(self.records, key=lambda record: record.val_accuracy)
+        """The first of the best epochs on the validation samples."""
+        return max(self.records, key=lambda record: record.merit)
 
     def next_epoch(self, record: EpochRecord) -> None:
         """The present epoch is done; a new one begins."""
@@ -81,6 +82,7 @@ class TrainingState:
         tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(self.optimizer).items()}
         if self.step:
             tensors |= {f"before.{name}": tensor for name, tensor in self.before.items()}
+            tensors |= {f"carried.{name}": tensor for name, tensor in carried_tensors(self.model).items()}
         about = AboutCheckpoint(
             tuple(self.records), torch.get_num_threads(), self.step, self.loss, self.hits, self.seconds
         )
@@ -88,13 +90,14 @@ class TrainingState:
 
     def restore(self, folder: RunFolder, saved: Saved) -> None:
         """Put everything back as it was saved; DataError if that was another network's."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "before": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "before": {}, "carried": {}}
         for name, tensor in saved.tensors.items():
             part, rest = name.split(".", 1)
             parts.setdefault(part, {})[rest] = tensor
         about = saved.about
         load_weights(self.model, parts["model"], folder.checkpoint)
         restore_optimizer(self.optimizer, parts["optimizer"])
+        restore_carried(self.model, parts["carried"])
         self.records = list(about.records)
         self.step, self.loss, self.hits, self.seconds = about.step, about.loss, about.hits, about.seconds
         self.before = latent_weights(self.model)

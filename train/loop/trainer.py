@@ -21,14 +21,16 @@ from torch.nn.parallel import DistributedDataParallel
 from ...errors import InterruptedRunError, UsageError
 from ..data.augment import distort
 from ..data.datasets import DATASETS
+from ..data.text import STREAMS
 from ..layers.randomness import hashed, keyed
-from ..layers.sequences import whole_sequences
+from ..layers.sequences import begin_streams, whole_sequences
 from ..models.build import build_model
 from ..recipe import Recipe, load_recipe, with_overrides
 from .evaluate import class_scores
 from .feed import Feed, load_feed, sample_order
+from .language import stream_order, text_metrics
 from .learning import check_finite, flip_ratio, layer_records, notes_on_learning
-from .metrics import EpochRecord
+from .metrics import EpochRecord, Measured
 from .objective import Objective
 from .optim import build_optimizer, set_learning_rate
 from .processes import Group, process_group, training_device
@@ -149,11 +151,13 @@ def _train(job: _Job, saved: Saved | None) -> TrainResult:
         lr = _epoch(job, state, parallel, objective, began)
         check_finite(model, state.epoch)
         layers = layer_records(model, state.before)
+        measured = _measured(job, model, "validation")
         record = EpochRecord(
             epoch=state.epoch,
             loss=state.loss / job.steps,
             train_accuracy=state.hits / (job.steps * recipe.batch),
-            val_accuracy=_accuracy(job, model, "validation"),
+            val_accuracy=measured.accuracy,
+            val_loss=measured.loss,
             lr=lr,
             flip_ratio=flip_ratio(layers),
             seconds=round(time.perf_counter() - began, 3),
@@ -168,14 +172,20 @@ def _train(job: _Job, saved: Saved | None) -> TrainResult:
                 progress.note(note)
 
     job.group.wait()  # the best weights are written
-    return finish(recipe, state, job.folder, job.device, lambda: _accuracy(job, model, "test"), job.group.first)
+    return finish(recipe, state, job.folder, job.device, lambda: _measured(job, model, "test"), job.group.first)
 
 
 def _epoch(job: _Job, state: TrainingState, parallel: nn.Module, objective: Objective, began: float) -> float:
     """Train what is left of the present epoch; the learning rate of its last step."""
     recipe, epoch, steps, data = job.recipe, state.epoch, job.steps, job.data["train"]
     state.model.train()
-    order = sample_order(len(data), DATASETS[recipe.dataset].steps or 1, hashed("order", recipe.seed, epoch))
+    info = DATASETS[recipe.dataset]
+    if info.tokens and info.steps:
+        order = stream_order(len(data), info.steps, recipe.batch // info.steps)
+        if not state.step:
+            begin_streams(state.model)
+    else:
+        order = sample_order(len(data), info.steps or 1, hashed("order", recipe.seed, epoch))
     batches = data.batches(_share_of(job, order, state.step))
     accuracies = [record.val_accuracy for record in state.records]
     saved_at, lr = time.monotonic(), 0.0
@@ -240,11 +250,13 @@ def _gradients(
     state.hits += int(all_hits)
 
 
-def _accuracy(job: _Job, model: nn.Sequential, split: str) -> float:
-    """The fraction of a split's samples that the network classifies right, each process taking its share of them."""
+def _measured(job: _Job, model: nn.Sequential, split: str) -> Measured:
+    """What the network does on a split, each process taking its share; of a text each process reads all."""
     data = job.data[split]
+    if DATASETS[job.recipe.dataset].tokens:
+        return text_metrics(model, *next(data.batches([torch.arange(len(data))])), len(data) // STREAMS)
     pieces = torch.arange(len(data)).split(min(len(data), whole_sequences(model, _EVALUATED)))
     hits = torch.zeros(1, dtype=torch.float64, device=job.device)
     for images, labels in data.batches(pieces[job.group.rank :: job.group.size]):
         hits += (class_scores(model, images).argmax(1) == labels).sum()
-    return job.group.sum(hits)[0] / len(data)
+    return Measured(job.group.sum(hits)[0] / len(data))

@@ -1,6 +1,5 @@
 """A recipe's network: what stands in front, if anything, and a multi-layer perceptron."""
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -17,8 +16,8 @@ from ..layers.gradients import GradientQuantizer
 from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign
 from ..layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from ..layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
-from ..layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN
-from ..recipe import ActivationSpec, Recipe, RecurrentSpec, WeightSpec
+from ..recipe import ActivationSpec, Recipe, WeightSpec
+from .language import recurrent_layers, text_model
 from .norms import build_norm, build_score_norm
 from .residual import residual_layers
 
@@ -71,6 +70,8 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     UsageError where the convolutions leave nothing of the map.
     """
     info, spec = DATASETS[recipe.dataset], recipe.model
+    if info.tokens:
+        return text_model(recipe, build_weights)
     source = recipe.input
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["quantize"] = InputQuantizer(source.bits, source.encoding, source.lo, source.hi)
@@ -81,8 +82,8 @@ def build_model(recipe: Recipe) -> nn.Sequential:
         layers |= residual_layers(spec.residual, _channels(info), spec.norm)
     layers["flatten"] = nn.Flatten()
     if spec.recurrent is not None:
-        layers |= _recurrent(spec.recurrent, spec.weights, info)
-    if spec.dropout_input:
+        layers |= recurrent_layers(recipe, info, build_weights)
+    elif spec.dropout_input:
         layers["drop0"] = Dropout(spec.dropout_input)
     width = _width(nn.Sequential(layers), info.shape)
     for i, hidden in enumerate(spec.hidden, start=1):
@@ -102,20 +103,6 @@ def build_model(recipe: Recipe) -> nn.Sequential:
             if isinstance(module, QuantConv2d | QuantLinear):
                 module.gradient_quantizer = GradientQuantizer(recipe.gradients.bits, recipe.gradients.kind)
     return model
-
-
-def _recurrent(spec: RecurrentSpec, weights: WeightSpec, info: DatasetInfo) -> OrderedDict[str, nn.Module]:
-    """One-hot samples to learned codes on the state's grid, and the recurrent layer."""
-    sizes, weight = (spec.embed, spec.hidden), build_weights(weights)
-    layer: QuantRecurrent
-    if spec.kind == "lstm":
-        cell = CellSpec(spec.gate_bits, spec.cell_bits, spec.cell_point)
-        layer = QuantLSTM(*sizes, weight=weight, bits=spec.bits, cell=cell, steps=info.steps)
-    else:
-        layer = QuantRNN(*sizes, weight=weight, bits=spec.bits, steps=info.steps)
-    table = QuantLinear(math.prod(info.shape), spec.embed, weight=build_weights(weights))
-    nn.init.uniform_(table.weight, -1, 1)  # all codes from the beginning
-    return OrderedDict(embed=table, embed_act=QuantHardtanh(spec.bits), cell=layer)
 
 
 def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:

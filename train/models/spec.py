@@ -157,6 +157,7 @@ class RecurrentSpec:
     """A table of `embed` learned codes for each one-hot sample, and a recurrent layer of `hidden` units behind it.
 
     bits: of the codes and of the state. gate_bits, cell_bits, cell_point: an LSTM's, see `recurrent.CellSpec`.
+    arithmetic: float is torch's layer and a table of floats, the twin that has no integer form.
     """
 
     kind: Literal["rnn", "lstm"]
@@ -166,6 +167,7 @@ class RecurrentSpec:
     gate_bits: int = 4
     cell_bits: int = 10
     cell_point: int = 6
+    arithmetic: Literal["integer", "float"] = "integer"
 
     def __post_init__(self) -> None:
         positive(embed=self.embed, hidden=self.hidden)

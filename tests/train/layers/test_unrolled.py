@@ -1,0 +1,104 @@
+"""Whole sequences of integer cells: integers as documented, gradients of the smooth functions."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from xnorflow.train.layers.quantizers import BipolarWeights
+from xnorflow.train.layers.recurrent import CellSpec, QuantLSTM, QuantRecurrent, QuantRNN
+
+WEIGHT = BipolarWeights(4)
+STEPS, SEQUENCES = 5, 4
+
+
+def layer_of(kind: str) -> QuantRecurrent:
+    """A layer with grids so fine that its integers come near to the real functions."""
+    torch.manual_seed(3)
+    if kind == "rnn":
+        layer: QuantRecurrent = QuantRNN(6, 3, weight=WEIGHT, bits=8, steps=STEPS)
+    else:
+        layer = QuantLSTM(6, 3, weight=WEIGHT, bits=8, cell=CellSpec(8, 14, 9), steps=STEPS)
+    with torch.no_grad():
+        layer.gain.uniform_(0.5, 1.5)
+        layer.bias.uniform_(-0.5, 0.5)
+    return layer
+
+
+def smooth(layer: QuantRecurrent, weight: Tensor, gain: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """The states that the real functions make, on the grid's scale."""
+    h = x.new_ones(SEQUENCES, 3)
+    c = x.new_zeros(SEQUENCES, 3)
+    states = []
+    for step in x.view(SEQUENCES, STEPS, -1).unbind(1):
+        z = torch.cat([step, h], 1) @ weight.t() * gain * layer.get_buffer("unit").double() + bias
+        if isinstance(layer, QuantLSTM):
+            i, f, o = torch.sigmoid(z[:, :9]).chunk(3, 1)
+            c = f * c + i * torch.tanh(z[:, 9:])
+            h = 256 * o * torch.tanh(c)
+        else:
+            h = 256 * torch.tanh(z)
+        states.append(h)
+    return torch.stack(states, 1).view(-1, 3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kind", ["rnn", "lstm"])
+def test_gradients_are_those_of_the_smooth_cell(kind: str, training: bool) -> None:
+    layer = layer_of(kind).train(training)
+    x = (torch.randint(0, 256, (STEPS * SEQUENCES, 6)) * 2.0 - 255).requires_grad_()
+    wanted = torch.randn(STEPS * SEQUENCES, 3)
+    states = layer(x)
+    (states * wanted).sum().backward()
+    real = [t.detach().double().requires_grad_() for t in (WEIGHT(layer.weight), layer.gain, layer.bias, x)]
+    expected = smooth(layer, *real)
+    (expected * wanted).sum().backward()
+    assert (states - expected).abs().max() < 0.03 * 256
+    assert layer.weight.grad is not None and real[0].grad is not None
+    real[0].grad *= 15  # the slope of the 16 levels
+    for ours, reference in zip((layer.weight, layer.gain, layer.bias, x), real, strict=True):
+        assert ours.grad is not None and reference.grad is not None
+        assert (ours.grad - reference.grad).abs().max() < 0.04 * reference.grad.abs().max()
+
+
+@pytest.mark.parametrize("gate_bits", [2, 4, 6])
+def test_training_and_evaluation_make_the_integers_of_the_documentation(gate_bits: int) -> None:
+    """Against a slow reference: sums in int64, codes from float64."""
+    torch.manual_seed(gate_bits)
+    spec = CellSpec(gate_bits, 9, 6)
+    layer = QuantLSTM(8, 5, weight=WEIGHT, bits=min(4, 2 * gate_bits - 2), cell=spec, steps=STEPS)
+    with torch.no_grad():
+        layer.gain.mul_(2.3)
+    n, s = layer.bits, spec.shift
+    x = torch.randint(0, 1 << n, (STEPS * SEQUENCES, 8)) * 2 - ((1 << n) - 1)
+    weight = WEIGHT(layer.weight.detach()).long().numpy()
+    unit = (layer.gain * layer.get_buffer("unit")).detach().double().numpy()
+    bias = layer.bias.detach().double().numpy()
+    h, c = np.ones((SEQUENCES, 5), np.int64), np.zeros((SEQUENCES, 5), np.int64)
+    states = []
+    for step in x.view(SEQUENCES, STEPS, -1).numpy().transpose(1, 0, 2):
+        z = np.concatenate([step, h], 1) @ weight.T * unit + bias
+        z[:, 15:] *= 2
+        codes = np.floor((1 << s) / (1 + np.exp(-z)) + 0.5).astype(np.int64)
+        i, f, o, g = np.split(codes, 4, 1)
+        c = ((f * c) + (i * (g - (1 << s - 1)) << spec.lift) + (1 << s - 1)) >> s
+        c = np.clip(c, -256, 255)
+        t = np.floor((1 << s - 1) * np.tanh(c / 64) + 0.5).astype(np.int64)
+        code = np.clip((o * t >> 2 * s - n) + (1 << n - 1), 0, (1 << n) - 1)
+        h = 2 * code - ((1 << n) - 1)
+        states.append(h)
+    expected = np.stack(states, 1).reshape(-1, 5)
+    assert len(np.unique(expected)) > 2  # the test says something
+    for training in (True, False):
+        assert np.array_equal(layer.train(training)(x.float()).detach().numpy(), expected)
+
+
+def test_narrow_products_stay_near() -> None:
+    layer = layer_of("lstm")
+    x = torch.randint(0, 256, (STEPS * 64, 6)) * 2.0 - 255
+    wide = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = layer(x)
+    assert narrow.dtype == torch.float32 and 0 < (narrow - wide).abs().max() < 16
+    narrow.sum().backward()
+    assert layer.weight.grad is not None and bool(torch.isfinite(layer.weight.grad).all())
