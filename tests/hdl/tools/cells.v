@@ -8,7 +8,8 @@ module cells (
     input  wire [71:0] a, b,
     output wire [89:0] narrow, wide, deep, thin, one,
     output wire [89:0] written, lut_written, lut,
-    output reg  [35:0] mixed,
+    output reg  [35:0] mixed, apart,
+    output reg  [ 7:0] bytes,
     output reg  [79:0] product
 );
   xnorflow_rom #(.WIDTH(5), .DEPTH(4096), .ADDR_WIDTH(12), .INIT_FILE("narrow_rom.hex"), .STYLE("block")) narrow_rom
@@ -36,6 +37,22 @@ module cells (
   always @(posedge clk) begin
     if (write_enable[0]) buffer[write_addr[9:0]] <= {write_data[3:0], write_data};
     if (addr[15]) mixed <= buffer[addr[9:0]];
+  end
+
+  // Read and written in one cycle only at different places: ports that are one for writing and one for reading.
+  (* no_rw_check *) reg [35:0] words [0:511];
+  (* no_rw_check *) reg [7:0] letters [0:2047];
+  initial begin
+    apart = 0;
+    bytes = 0;
+  end
+  always @(posedge clk) begin
+    if (write_enable[1]) words[write_addr[8:0]] <= {write_data[3:0], write_data};
+    if (write_enable[2]) letters[write_addr[10:0]] <= write_data[7:0];
+    if (addr[8:0] != write_addr[8:0]) begin
+      apart <= words[addr[8:0]];
+      bytes <= letters[addr[10:0]];
+    end
   end
 
   wire signed [17:0] sa = a[17:0], sb = b[17:0];
