@@ -7,8 +7,7 @@
   90 % are training, the next 5 % validation, the rest test, each cut into sequences of 64 characters.
 - ptb: the words of the Penn Treebank, tokens, in the published split.
 - text: the characters of a text of the user's own, tokens (`text.read_plain`).
-- cifar10: the binary version, data_batch_1.bin to data_batch_5.bin and test_batch.bin; the last 5,000 of the 50,000
-  training images are validation. A test batch may be cut to any whole number of records; all of it is the test set.
+- cifar10, svhn: pictures of 32 x 32 pixels (`pictures`); the last 5,000 training images are validation.
 """
 
 import gzip
@@ -24,7 +23,8 @@ from numpy.typing import NDArray
 
 from ...config import nearest
 from ...errors import DataError, UsageError
-from .download import fetch_mnist
+from .download import PUBLIC, fetch
+from .pictures import read_cifar10, read_svhn
 from .text import CHARACTERS, PRINTABLE, WORDS, as_samples, read_characters, read_plain, read_words
 
 __all__ = ["DATASETS", "DatasetInfo", "Samples", "Split", "load_dataset", "read_idx"]
@@ -94,6 +94,7 @@ DATASETS = {
     "digits": DatasetInfo((8, 8), _TEN, 16),
     "mnist": DatasetInfo((28, 28), _TEN, 255),
     "cifar10": DatasetInfo((32, 32, 3), _CIFAR, 255),
+    "svhn": DatasetInfo((32, 32, 3), _TEN, 255),
     "shakespeare": DatasetInfo((len(CHARACTERS),), tuple(c if c != "\n" else "newline" for c in CHARACTERS), 1, 64),
     "ptb": DatasetInfo((1,), tuple(f"word {n}" for n in range(WORDS)), WORDS - 1, 35, tokens=True),
     "text": DatasetInfo(
@@ -103,6 +104,7 @@ DATASETS = {
 _FOLDERS = {
     "mnist": "mnist",
     "cifar10": "cifar-10-batches-bin",
+    "svhn": "svhn",
     "shakespeare": "tiny-shakespeare",
     "ptb": "ptb",
     "text": "text",
@@ -113,8 +115,8 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
     """Raw samples of one split.
 
     data_dir: a folder with one sub-folder per data set under its public name, or that sub-folder itself; None: the
-    folder named by XNORFLOW_DATA, and without it, for MNIST, a download into build/data. Raises UsageError for an
-    unknown name or split, DataError for files that are missing, damaged or of the wrong shape.
+    folder named by XNORFLOW_DATA, and without it a download into build/data, where the set is public. Raises
+    UsageError for an unknown name or split, DataError for files that are missing, damaged or of the wrong shape.
     """
     if name not in DATASETS:
         raise UsageError(
@@ -130,10 +132,12 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
             images, labels = _mnist(split, data_dir)
         case "shakespeare":
             images, labels = read_characters(_folder(name, data_dir), split, DATASETS[name].steps or 1)
+        case "svhn":
+            images, labels = read_svhn(_folder(name, data_dir), split)
         case "ptb" | "text":
             return _tokens(name, split, data_dir)
         case _:
-            images, labels = _cifar10(split, data_dir)
+            images, labels = read_cifar10(_folder(name, data_dir), split)
     return Samples(images, labels, DATASETS[name].class_names, DATASETS[name].steps)
 
 
@@ -167,44 +171,15 @@ def _mnist(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], 
     return images[part], labels[part].astype(np.int64)
 
 
-def _cifar10(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    folder = _folder("cifar10", data_dir)
-    if split == "test":
-        records = _records(folder / "test_batch.bin", None)
-    else:
-        records = np.concatenate([_records(folder / f"data_batch_{i}.bin", 10_000) for i in range(1, 6)])
-        records = records[-5000:] if split == "validation" else records[:-5000]
-    planes = records[:, 1:].reshape(-1, 3, 32, 32)
-    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64)
-
-
-def _records(path: Path, count: int | None) -> NDArray[np.uint8]:
-    """The records (B, 3073) of a CIFAR-10 batch: a label, then the planes R, G and B. count: B, None for any."""
-    size = 1 + 3 * 32 * 32
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"there is no {path}; give --data-dir or XNORFLOW_DATA a folder that has it") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    if not content or len(content) % size or count not in (None, len(content) // size):
-        wanted = f"{count * size}" if count else f"a multiple of {size}"
-        raise DataError(f"{path} is damaged: {len(content)} bytes, not {wanted}")
-    records = np.frombuffer(content, np.uint8).reshape(-1, size)
-    if records[:, 0].max() > 9:
-        raise DataError(f"{path} is damaged: a label is {records[:, 0].max()}; CIFAR-10 has 0 to 9")
-    return records
-
-
 def _folder(name: str, data_dir: Path | str | None) -> Path:
-    """The folder of the data set `name`; MNIST is downloaded where neither --data-dir nor XNORFLOW_DATA is given."""
+    """The folder of the data set `name`; public ones are downloaded without --data-dir and XNORFLOW_DATA."""
     source = "--data-dir"
     if data_dir is None:
         source, data_dir = "XNORFLOW_DATA", os.environ.get("XNORFLOW_DATA") or None
-    if data_dir is None and name != "mnist":
+    if data_dir is None and name not in PUBLIC:
         raise DataError(f"{name} is not downloaded; give --data-dir or XNORFLOW_DATA a folder with {_FOLDERS[name]}")
     if data_dir is None:
-        return fetch_mnist(Path("build") / "data" / name)
+        return fetch(name, Path("build") / "data" / _FOLDERS[name])
     root = Path(data_dir)
     if name == "text" and root.is_file():
         return root

@@ -1,5 +1,6 @@
 """The command line: thin, on top of `xnorflow.flow`. It alone prints and decides exit codes."""
 
+import logging
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from .app import app  # here, so that an interrupt while importing is one line as well
 
+    _say_what_is_logged()
     earlier = signal.signal(signal.SIGTERM, _terminate)
     command = typer.main.get_command(app)
     try:
@@ -39,6 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code == InterruptedRunError.exit_code:  # typer has swallowed the KeyboardInterrupt
         return _complain(KeyboardInterrupt())
     return code if isinstance(code, int) else 0
+
+
+class _Notes(logging.Handler):
+    """A line on standard error, wherever that is by then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The message, behind what kind it is."""
+        kind = "warning" if record.levelno >= logging.WARNING else "note"
+        sys.stderr.write(f"xnorflow: {kind}: {record.getMessage()}\n")
+        sys.stderr.flush()
+
+
+def _say_what_is_logged() -> None:
+    """What the rooms log, such as how far a download is, is for people here."""
+    logger = logging.getLogger("xnorflow")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Notes) for handler in logger.handlers):
+        logger.addHandler(_Notes())
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
