@@ -20,7 +20,8 @@ from xnorflow.compiler.storage.network_file import load_network, save_network
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
-    *("train", "train-duo", "duo-results", "recipes", "compile", "import-bnn-pynq", "inspect", "eval", "predict"),
+    *("train", "train-duo", "duo-results", "gradient-mismatch", "recipes"),
+    *("compile", "import-bnn-pynq", "inspect", "eval", "predict"),
     *("boards", "fold", "generate", "build", "run", "simulate", "report", "demo", "doctor", "bench"),
 )
 

@@ -33,3 +33,18 @@ def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     )
     assert main(["duo-results", str(tmp_path), "--split", "all"]) != 0
     assert "--split takes train, validation or test, not 'all'" in capsys.readouterr().err
+
+
+def test_gradient_mismatch_prints_a_table_and_writes_both_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["gradient-mismatch", "digits", "--out", str(tmp_path), "--coordinates", "30", "--images", "10"]
+    assert main([*small, "--surrogates", "identity, reste", "--variable", "weights"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 3 * 4 + 1
+    assert "weights, eps 0.5, BatchNorm in eval mode, 10 images of train" in lines[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {"mismatch.json", "mismatch.png"}
+    assert main([*small, "--surrogates", "nothing"]) != 0
+    assert "--surrogates takes clipped, identity" in capsys.readouterr().err
+    assert main([*small, "--variable", "codes"]) != 0
+    assert "--variable takes inputs or weights, not 'codes'" in capsys.readouterr().err

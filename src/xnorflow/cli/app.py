@@ -37,6 +37,7 @@ def _root(
 app.command("train")(training.train)
 app.command("train-duo")(duo.train_duo)
 app.command("duo-results")(duo.duo_results)
+app.command("gradient-mismatch")(duo.gradient_mismatch)
 app.command("recipes")(training.recipes)
 app.command("compile")(networks.compile_command)
 app.command("import-bnn-pynq")(networks.import_bnn_pynq)

@@ -1,4 +1,4 @@
-"""Commands on BinaryDuo: train-duo, duo-results."""
+"""Commands on BinaryDuo: train-duo, duo-results, gradient-mismatch."""
 
 import sys
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DataDir, Json
+from .options import DataDir, Json, one_of
 from .output import log, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from ..train.loop.progress import Progress
 
-__all__ = ["duo_results", "train_duo"]
+__all__ = ["duo_results", "gradient_mismatch", "train_duo"]
 
 
 def train_duo(
@@ -87,12 +87,9 @@ def duo_results(
     as_json: Json = False,
 ) -> None:
     """Compare the stages that train-duo has finished, on the same images, with 95 % intervals."""
-    from ..errors import UsageError
     from ..train.duo.results import duo_results as results
 
-    if split not in ("train", "validation", "test"):
-        raise UsageError(f"--split takes train, validation or test, not {split!r}")
-    found = results(folder, split, data_dir)
+    found = results(folder, one_of("--split", split, ("train", "validation", "test")), data_dir)
     if as_json:
         print_json(found)
         return
@@ -111,3 +108,67 @@ def duo_results(
             f"{gain.stage} - {gain.over}: {both.difference:+.2%} on {both.samples:,} samples, {' '.join(gain.seeds)}; "
             f"95 % interval over samples {low:+.2%} to {high:+.2%}{seeds}"
         )
+
+
+def gradient_mismatch(
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Folders of training runs, or recipes.", metavar="RUN-or-RECIPE...", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for mismatch.json and mismatch.png.", metavar="DIR")] = Path(
+        "build/gradient-mismatch"
+    ),
+    variable: Annotated[
+        str, typer.Option(help="inputs of the activations, sample by sample, or weights, of a batch.")
+    ] = "inputs",
+    eps: Annotated[
+        float, typer.Option(help="Step of the discrete gradient: absolute for inputs, times the rms of weights.")
+    ] = 0.5,
+    coordinates: Annotated[int, typer.Option(help="Drawn in each layer; all, where there are no more.")] = 4096,
+    images: Annotated[int, typer.Option(help="The first so many of the split.", metavar="N")] = 256,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    surrogates: Annotated[
+        str, typer.Option(help="Other gradients for the networks of 1-bit activations.", metavar="NAME,...")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of the coordinates drawn.", metavar="S")] = 1,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how far straight-through gradients point from those of the smoothed loss, layer by layer (BinaryDuo)."""
+    from ..train.duo.mismatch_report import measure_mismatch, write_mismatch
+    from ..train.layers.surrogates import SURROGATES
+
+    report = measure_mismatch(
+        sources,
+        variable=one_of("--variable", variable, ("inputs", "weights")),
+        eps=eps,
+        coordinates=coordinates,
+        images=images,
+        split=one_of("--split", split, ("train", "validation", "test")),
+        surrogates=[one_of("--surrogates", name, list(SURROGATES)) for name in surrogates.replace(",", " ").split()],
+        seed=seed,
+        data_dir=data_dir,
+    )
+    data, plot = write_mismatch(report, out)
+    if as_json:
+        print_json(report)
+        return
+    rows = [
+        (
+            Path(network.source).name,
+            network.activation,
+            item.backward,
+            item.layer,
+            "-" if item.cosine is None else f"{item.cosine:+.3f}",
+            "all" if item.exhaustive else "-" if item.interval is None else "{:+.3f} to {:+.3f}".format(*item.interval),
+            f"{item.coordinates:,}",
+            f"{item.still:.1%}",
+        )
+        for network in report.networks
+        for item in network.figures
+    ]
+    columns = ("network", "activation", "backward", "layer", "cosine", "95 %", "coordinates", "unmoved")
+    print_table(columns, rows, left=4)
+    print_lines(
+        f"{variable}, eps {eps:g}, BatchNorm in {report.batchnorm} mode, {images} images of {split}; {data}, {plot}"
+    )

@@ -1,7 +1,8 @@
 """Options that several commands share."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +11,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..compiler.folds.folding import Popcount
 
-__all__ = ["DataDir", "Json", "popcount_kind"]
+__all__ = ["DataDir", "Json", "one_of", "popcount_kind"]
 
 DataDir = Annotated[
     Path | None,
@@ -21,6 +22,14 @@ DataDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def one_of(option: str, value: str, choices: Sequence[str]) -> Any:
+    """The value, which may then stand where a Literal of the choices is wanted; UsageError if it is none of them."""
+    if value not in choices:
+        *others, last = choices
+        raise UsageError(f"{option} takes {', '.join(others)} or {last}, not {value!r}")
+    return value
 
 
 def popcount_kind(name: str) -> "Popcount":
