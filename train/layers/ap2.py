@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["ap2"]
+__all__ = ["ap2", "nearest_power_"]
 
 
 class _Layout(NamedTuple):
@@ -29,13 +29,20 @@ _LAYOUTS = {
 def ap2(x: Tensor) -> Tensor:
     """AP2(x) of x's shape and dtype, without gradient. AP2(0) = 0, AP2(+-inf) = +-inf, AP2(nan) = nan.
 
-    No logarithm, whose last bit differs between machines: from the mantissa of sqrt(2) on the exponent is rounded up,
-    which is one addition to the number's bits. Below the least normal number: 0 or that number. Narrow types go
-    through float32.
+    Below the least normal number: 0 or that number. Narrow types go through float32.
     """
     x = x.detach()
+    return torch.where(x == x, nearest_power_(x.clone()), x)
+
+
+def nearest_power_(x: Tensor) -> Tensor:
+    """`ap2` in place, for numbers that are not nan.
+
+    No logarithm, whose last bit differs between machines: from the mantissa of sqrt(2) on the exponent is rounded up,
+    which is one addition to the number's bits.
+    """
     if x.dtype not in _LAYOUTS:
-        return ap2(x.to(torch.float32)).to(x.dtype)
+        return x.copy_(nearest_power_(x.to(torch.float32)))
     integers, exponent, root = _LAYOUTS[x.dtype]
-    rounded = torch.add(x.view(integers), exponent - root).bitwise_and_(-exponent).view(x.dtype)
-    return torch.where(x == x, rounded, x)
+    x.view(integers).add_(exponent - root).bitwise_and_(-exponent)
+    return x

@@ -4,21 +4,23 @@ Sources: Quantized Neural Networks (Hubara et al. 2016, arXiv 1609.07061), secti
 Ternary Weight Networks (Li, Zhang, Liu 2016, arXiv 1605.04711) for the threshold of ternary weights. As everywhere,
 values are integers and scales belong to the BatchNorm behind; gradients are straight-through (`quantizers`).
 
-Rounding is to the nearest, halves up. Powers of two are found by comparing with the bounds between them, never by a
-logarithm, whose last bit differs between machines.
+Rounding is to the nearest, halves up; of powers of two, in the logarithm (`ap2`).
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...errors import UsageError
+from .ap2 import nearest_power_
 from .quantizers import WeightQuantizer, check_bits, pass_between
 
 __all__ = ["MAX_LOG_BITS", "LogWeights", "SignedWeights", "TernaryWeights", "quantize_linear", "quantize_log"]
+
+_ZERO = torch.tensor(0.0)  # of no dimension: it takes the other operand's type and device
 
 MAX_LOG_BITS = 5
 """Of codes for powers of two with a sign, as in the integer network: powers up to 2^15."""
@@ -53,10 +55,11 @@ class _Powers(torch.autograd.Function):
         ctx.step, ctx.clips = step, clips
         ctx.hi = step * 2.0 ** (powers - 1)
         ctx.lo = -ctx.hi if signed else 0.0
+        power = nearest_power_(torch.add(_ZERO, x, alpha=1 / step))  # 0 + -0 is +0
+        largest = 2.0 ** (powers - 1)
         if not signed:
-            return torch.where(x >= _bound(step, 0), _power(x, step, powers), 0)
-        magnitude = _power(x.abs(), step, powers)
-        return torch.where(x >= 0, magnitude, -magnitude)
+            return F.threshold(power, 0.75, 0.0).clamp_(max=largest)
+        return power.abs().clamp_(1, largest).copysign_(power)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -77,23 +80,6 @@ class _Ternary(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         return gradients[0]
-
-
-def _bound(step: float, power: int) -> float:
-    """Between 2^(power - 1) and 2^power: their geometric mean, times the step."""
-    return float(step * 2.0 ** (power - 0.5))
-
-
-@cache
-def _bounds(step: float, powers: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor([_bound(step, power) for power in range(1, powers)], dtype=dtype, device=device)
-
-
-def _power(magnitude: Tensor, step: float, powers: int) -> Tensor:
-    """2^e with the e from 0 to powers - 1 for which magnitude / step is nearest."""
-    bounds = _bounds(step, powers, magnitude.dtype, magnitude.device)
-    exponent = torch.bucketize(magnitude, bounds, right=True)  # how many bounds are reached
-    return torch.ones_like(exponent).bitwise_left_shift_(exponent).to(magnitude.dtype)
 
 
 def _ternary_codes(weight: Tensor) -> Tensor:

@@ -19,17 +19,16 @@ Limit = Annotated[int | None, typer.Option("--images", help="Take the first N te
 
 @app.command("step")
 def step(threads: Threads = 2, as_json: Json = False) -> None:
-    """Training step of 784-3x512-10, batch 128: binary against float."""
-    from ..train.loop.step_bench import step_ratio
+    """Training step of 784-3x512-10, batch 128: every method against float."""
+    from ..train.loop.step_bench import step_ratios
 
-    result = step_ratio(threads=threads)
+    result = step_ratios(threads=threads)
     if as_json:
         print_json(result)
-    else:
-        print_lines(
-            f"binary {result.binary_s * 1e3:.2f} ms, float {result.float_s * 1e3:.2f} ms a step: "
-            f"ratio {result.ratio:.3f} ({result.threads} threads)"
-        )
+        return
+    print_lines(f"float {result.float_s * 1e3:.2f} ms a step, {result.threads} threads, medians of {result.steps}")
+    rows = [(step.name, f"{step.seconds * 1e3:.2f}", f"{step.ratio:.3f}") for step in result.methods]
+    print_table(("method", "ms", "ratio"), rows, left=1)
 
 
 @app.command("cpu")

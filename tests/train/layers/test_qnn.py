@@ -112,8 +112,9 @@ def test_what_print_shows():
 
 
 def test_a_bound_belongs_to_the_larger_power():
-    bounds = torch.tensor([2.0**0.5, 2.0**1.5])
-    below = torch.nextafter(bounds, torch.zeros(2))
+    below = torch.tensor([2.0**0.5, 2.0**1.5])  # rounded to float32, down
+    bounds = torch.nextafter(below, torch.full((2,), 9.0))
     assert quantize_log(bounds, 3, 1.0).tolist() == [2, 4]
     assert quantize_log(below, 3, 1.0).tolist() == [1, 2]
-    assert quantize_log(torch.tensor([2.0**-0.5]), 2, 1.0, signed=False).tolist() == [1]
+    assert quantize_log(bounds / 2, 2, 1.0, signed=False).tolist() == [1, 2]
+    assert quantize_log(below / 2, 2, 1.0, signed=False).tolist() == [0, 1]
