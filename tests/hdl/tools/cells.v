@@ -39,6 +39,7 @@ module cells (
     if (addr[15]) mixed <= buffer[addr[9:0]];
   end
 
+  integer k;
   // Read and written in one cycle only at different places: ports that are one for writing and one for reading.
   (* no_rw_check *) reg [35:0] words [0:511];
   (* no_rw_check *) reg [7:0] letters [0:2047];
@@ -47,7 +48,8 @@ module cells (
     bytes = 0;
   end
   always @(posedge clk) begin
-    if (write_enable[1]) words[write_addr[8:0]] <= {write_data[3:0], write_data};
+    for (k = 0; k < 4; k = k + 1)
+      if (write_enable[4+k]) words[write_addr[8:0]][9*k+:9] <= write_data[5*k+:9];
     if (write_enable[2]) letters[write_addr[10:0]] <= write_data[7:0];
     if (addr[8:0] != write_addr[8:0]) begin
       apart <= words[addr[8:0]];
