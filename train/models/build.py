@@ -1,63 +1,22 @@
 """A recipe's network: what stands in front, if anything, and a multi-layer perceptron."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 from functools import partial
 
-import torch
 from torch import nn
 
-from ...errors import UsageError
 from ..data.datasets import DATASETS, DatasetInfo
-from ..duo.twins import Twins
-from ..layers.activations import LinearQuant, LogQuant
 from ..layers.dropout import Dropout
 from ..layers.gradients import GradientQuantizer
-from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign
-from ..layers.qnn import LogWeights, SignedWeights, TernaryWeights
-from ..layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
-from ..recipe import ActivationSpec, Recipe, WeightSpec
+from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear
+from ..recipe import Recipe
 from .language import recurrent_layers, text_model
+from .networks import elements, network_layers
 from .norms import build_norm, build_score_norm
+from .parts import activated, build_activation, build_weights, channel_factor
 from .residual import residual_layers
 
 __all__ = ["build_activation", "build_model", "build_weights"]
-
-
-def build_weights(spec: WeightSpec) -> WeightQuantizer:
-    """A new weight quantizer."""
-    match spec.kind:
-        case "binary" | "stochastic":
-            return BinaryWeights(stochastic=spec.kind == "stochastic")
-        case "bipolar":
-            return BipolarWeights(spec.bits)
-        case "signed":
-            return SignedWeights(spec.bits)
-        case "log":
-            return LogWeights(spec.bits)
-        case "ternary":
-            return TernaryWeights()
-        case "float":
-            return FloatWeights()
-
-
-def build_activation(spec: ActivationSpec) -> Sign | QuantReLU | LinearQuant | LogQuant | nn.ReLU:
-    """A new activation."""
-    match spec.kind:
-        case "relu":
-            return QuantReLU(spec.bits, spec.step)
-        case "linear":
-            return LinearQuant(spec.bits, spec.step)
-        case "log" | "log_relu":
-            return LogQuant(spec.bits, spec.step, signed=spec.kind == "log")
-        case "sign" | "stochastic":
-            return Sign(spec.kind == "stochastic", spec.surrogate)
-        case "ternary":
-            return QuantReLU(2, spec.step / 2, top=2)
-        case "decoupled":
-            return QuantReLU(1, spec.step)
-        case "float":
-            return nn.ReLU()
 
 
 def build_model(recipe: Recipe) -> nn.Sequential:
@@ -66,6 +25,7 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] or [channels and what
     `residual.residual_layers` lists,] or [embed, embed_act, cell,] flatten, [drop0], then per hidden layer i: fc_i,
     norm_i, act_i, [drop_i], then fc and scores. A decoupled activation is part of the norm_i in front (`duo.twins`).
+    Or quantize and what `networks` has of that name.
     The names are those that the exported network and the Verilog show.
     UsageError where the convolutions leave nothing of the map.
     """
@@ -75,6 +35,9 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     source = recipe.input
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["quantize"] = InputQuantizer(source.bits, source.encoding, source.lo, source.hi)
+    if spec.network is not None:
+        layers |= network_layers(spec, info.shape, len(info.class_names))
+        return _with_gradients(nn.Sequential(layers), recipe)
     if spec.convs:
         layers |= _convolutions(recipe)
     if spec.residual is not None:
@@ -85,11 +48,11 @@ def build_model(recipe: Recipe) -> nn.Sequential:
         layers |= recurrent_layers(recipe, info, build_weights)
     elif spec.dropout_input:
         layers["drop0"] = Dropout(spec.dropout_input)
-    width = _width(nn.Sequential(layers), info.shape)
+    width = elements(nn.Sequential(layers), info.shape)
     for i, hidden in enumerate(spec.hidden, start=1):
         layers[f"fc{i}"] = QuantLinear(width, hidden, weight=build_weights(spec.weights_of(f"fc{i}")))
         activation = spec.activation_of(f"fc{i}")
-        layers |= _activated(f"norm{i}", f"act{i}", activation, partial(build_norm, spec.norm, hidden))
+        layers |= activated(f"norm{i}", f"act{i}", activation, partial(build_norm, spec.norm, hidden))
         if spec.dropout_hidden:
             layers[f"drop{i}"] = Dropout(spec.dropout_hidden)
         width = hidden * channel_factor(activation)
@@ -97,7 +60,11 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     last = f"fc{len(spec.hidden) + 1}"
     layers[last] = QuantLinear(width, classes, weight=build_weights(spec.weights_of(last)))
     layers["scores"] = build_score_norm(spec.norm, classes)
-    model = nn.Sequential(layers)
+    return _with_gradients(nn.Sequential(layers), recipe)
+
+
+def _with_gradients(model: nn.Sequential, recipe: Recipe) -> nn.Sequential:
+    """The model with gradients of few bits, where the recipe has them."""
     if recipe.gradients is not None:
         for module in model.modules():
             if isinstance(module, QuantConv2d | QuantLinear):
@@ -122,42 +89,12 @@ def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
         activation = spec.activation_of(f"conv{i}")
         norm = partial(build_norm, spec.norm, conv.channels, maps=True)
         layers |= pool if conv.pool_first else {}
-        layers |= _activated(f"conv_norm{i}", f"conv_act{i}", activation, norm)
+        layers |= activated(f"conv_norm{i}", f"conv_act{i}", activation, norm)
         layers |= {} if conv.pool_first else pool
         channels = conv.channels * channel_factor(activation)
     return layers
 
 
-def _activated(
-    norm_name: str,
-    act_name: str,
-    activation: ActivationSpec,
-    norm: Callable[[], nn.BatchNorm1d | nn.BatchNorm2d],
-) -> OrderedDict[str, nn.Module]:
-    """A normalisation and its activation; a decoupled pair is one module, of the normalisation's name."""
-    if activation.kind == "decoupled":
-        twins = Twins(norm, partial(build_activation, activation), shift=activation.step / 4)
-        return OrderedDict({norm_name: twins})
-    return OrderedDict({norm_name: norm(), act_name: build_activation(activation)})
-
-
-def channel_factor(activation: ActivationSpec) -> int:
-    """How many channels an activation yields for each that it takes."""
-    return 2 if activation.kind == "decoupled" else 1
-
-
 def _channels(info: DatasetInfo) -> int:
     """Channels of an image; grey ones come without the axis."""
     return info.shape[2] if len(info.shape) == 3 else 1
-
-
-def _width(layers: nn.Sequential, shape: tuple[int, ...]) -> int:
-    """How many elements a sample has behind the layers, which are run on one in eval mode."""
-    layers.eval()
-    try:
-        with torch.no_grad():
-            width: int = layers(torch.zeros(1, *shape)).shape[1]
-    except RuntimeError as error:
-        raise UsageError(f"model: the convolutions do not fit images of shape {shape}: {error}") from error
-    layers.train()
-    return width

@@ -14,7 +14,9 @@ __all__ = [
     "GradientSpec",
     "LayerSpec",
     "ModelSpec",
+    "NetworkSpec",
     "NormSpec",
+    "PreprocessSpec",
     "RecurrentSpec",
     "ResidualSpec",
     "WeightSpec",
@@ -101,6 +103,18 @@ class GradientSpec:
         code_bits(self.bits)
         if self.kind == "log" and self.bits == 1:
             raise UsageError("bits of log gradients must be from 2 to 8: a sign and an exponent")
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessSpec:
+    """Contrast normalisation and ZCA whitening of the raw samples, on the host (`layers.whitening`), fitted on the
+    training samples. The model's input then quantizes what that yields, some -5 to 5. No network file holds it."""
+
+    gcn_bias: float = 10.0
+    zca_bias: float = 0.1
+
+    def __post_init__(self) -> None:
+        positive(gcn_bias=self.gcn_bias, zca_bias=self.zca_bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +223,31 @@ class ResidualSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """A network of the papers by its name, see `models.networks`.
+
+    width: what all channels are multiplied by. widths: instead, the channels one by one (`networks.WIDTHS` has the
+    usual ones). ends: the weights of the first and last layer and of a residual network's shortcuts. float, and
+    ReLU in front of the last layer, is how XNOR-Net, Bi-Real Net and BinaryDuo have it.
+    """
+
+    name: Literal["alexnet", "googlenet", "resnet18", "resnet20"]
+    width: float = 1.0
+    widths: tuple[int, ...] = ()
+    ends: WeightSpec = field(default_factory=lambda: WeightSpec("float"))
+
+    def __post_init__(self) -> None:
+        positive(width=self.width)
+        for width in self.widths:
+            positive(widths=width)
+        if self.widths and self.width != 1.0:
+            raise UsageError("network has width or widths, not both")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """Convolutions, residual blocks or a recurrent layer, if any, then a multi-layer perceptron: widths of the hidden
-    layers, and what stands in them.
+    layers, and what stands in them. Or a network by its name, whose hidden is empty.
 
     weights, activation: of all layers; layers: of single ones (conv1, ..., fc1, ...) instead, for mixed precision.
     """
@@ -220,6 +256,7 @@ class ModelSpec:
     convs: tuple[ConvSpec, ...] = ()
     residual: ResidualSpec | None = None
     recurrent: RecurrentSpec | None = None
+    network: NetworkSpec | None = None
     weights: WeightSpec = field(default_factory=WeightSpec)
     activation: ActivationSpec = field(default_factory=ActivationSpec)
     layers: Mapping[str, LayerSpec] = field(default_factory=dict)
@@ -233,9 +270,11 @@ class ModelSpec:
             if width > _MAX_WIDTH:
                 raise UsageError(f"hidden must be at most {_MAX_WIDTH}, not {width}")
         fraction(dropout_input=self.dropout_input, dropout_hidden=self.dropout_hidden)
-        fronts = [name for name in ("convs", "residual", "recurrent") if getattr(self, name)]
+        fronts = [name for name in ("convs", "residual", "recurrent", "network") if getattr(self, name)]
         if len(fronts) > 1:
-            raise UsageError(f"a model has one of convs, residual and recurrent, not {' and '.join(fronts)}")
+            raise UsageError(f"a model has one of convs, residual, recurrent and network, not {' and '.join(fronts)}")
+        if self.network is not None and (self.hidden or self.layers or self.dropout_input):
+            raise UsageError(f"a model with network {self.network.name} has no hidden, layers or dropout_input")
         names = [f"conv{i}" for i, _ in enumerate(self.convs, start=1)]
         names += [f"fc{i}" for i in range(1, len(self.hidden) + 2)]
         for name, layer in self.layers.items():

@@ -98,7 +98,7 @@ def test_specs_that_cannot_be(fields: dict, complaint: str):
 
 
 def test_a_model_has_one_front():
-    with pytest.raises(UsageError, match="one of convs, residual and recurrent, not convs and residual"):
+    with pytest.raises(UsageError, match="one of convs, residual, recurrent and network, not convs and residual"):
         ModelSpec((), (ConvSpec(4),), ResidualSpec(4, (BlockSpec(4),)))
     with pytest.raises(UsageError, match="channels must be positive"):
         BlockSpec(0)
