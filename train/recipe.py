@@ -13,7 +13,7 @@ import yaml
 
 from ..config import dump_yaml, from_mapping, load_yaml, nearest, to_mapping
 from ..errors import UsageError
-from .data.datasets import DATASETS
+from .data.datasets import DATASETS, DatasetInfo
 from .models.spec import (
     ActivationSpec,
     BlockSpec,
@@ -38,6 +38,7 @@ __all__ = [
     "BlockSpec",
     "ConvSpec",
     "DuoSpec",
+    "FolderSpec",
     "GradientSpec",
     "InputSpec",
     "LayerSpec",
@@ -152,6 +153,19 @@ class AugmentSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderSpec:
+    """A folder of pictures, `dataset: imagenet`: the side of the square that networks see, and how many classes."""
+
+    size: int = 224
+    classes: int = 1000
+
+    def __post_init__(self) -> None:
+        positive(size=self.size)
+        if self.classes < 2:
+            raise UsageError(f"folder.classes must be at least 2, not {self.classes}")
+
+
+@dataclass(frozen=True, slots=True)
 class TeacherSpec:
     """A finished run whose scores the network learns too (Hinton, Vinyals, Dean 2015, 1503.02531).
 
@@ -193,7 +207,7 @@ class Recipe:
     but that BatchNorm takes each part's statistics. Under torchrun each part is shared out among the processes, whose
     statistics are those of the whole part.
     init: a run whose best weights this one begins with, those of equal name and shape. teacher: distillation.
-    gradients: quantized ones.
+    gradients: quantized ones. folder: of a data set imagenet that is not ImageNet, or of another size.
 
     threads: CPU threads of torch (none: torch's own choice). The same weights come out again only with the same
     number, so the run records it. name: that of the file, where the file does not give one.
@@ -216,6 +230,7 @@ class Recipe:
     accumulate: int = 1
     init: str | None = None
     teacher: TeacherSpec | None = None
+    folder: FolderSpec | None = None
     gradients: GradientSpec | None = None
     name: str = ""
 
@@ -238,7 +253,9 @@ class Recipe:
             near = nearest(self.dataset, DATASETS)
             known = ", ".join(DATASETS)
             raise UsageError(f"dataset: unknown data set {self.dataset!r}; did you mean {near!r}? (known: {known})")
-        steps = DATASETS[self.dataset].steps
+        if self.folder is not None and self.dataset != "imagenet":
+            raise UsageError(f"folder goes with dataset: imagenet, not {self.dataset}")
+        steps = self.info.steps
         if (self.model.recurrent is None) != (steps is None):
             raise UsageError(
                 f"{self.dataset} is {'sequences' if steps else 'no sequences'}; model.recurrent goes with them"
@@ -249,10 +266,17 @@ class Recipe:
             raise UsageError(
                 f"batch must be whole sequences, a multiple of {steps * self.accumulate}, not {self.batch}"
             )
-        if self.augment is not None and len(DATASETS[self.dataset].shape) not in (2, 3):
-            raise UsageError(
-                f"augment distorts images (H, W) or (H, W, C); {self.dataset} has {DATASETS[self.dataset].shape}"
-            )
+        if self.augment is not None and len(self.info.shape) not in (2, 3):
+            raise UsageError(f"augment distorts images (H, W) or (H, W, C); {self.dataset} has {self.info.shape}")
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What is known of the data set: shape, classes, sequences."""
+        info = DATASETS[self.dataset]
+        if self.folder is None:
+            return info
+        size, classes = self.folder.size, self.folder.classes
+        return replace(info, shape=(size, size, 3), class_names=tuple(map(str, range(classes))))
 
 
 def list_recipes() -> list[tuple[str, str]]:

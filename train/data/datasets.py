@@ -5,6 +5,7 @@
 - mnist: IDX files, gzip-packed or plain; the last 10,000 of the 60,000 training images are validation.
 - shakespeare: the 1,115,394 characters of tiny-shakespeare, one-hot, each labelled with the one behind it; the first
   90 % are training, the next 5 % validation, the rest test, each cut into sequences of 64 characters.
+- imagenet: folders of pictures, one for each class (`image_folder`); others than ImageNet as well.
 - ptb: the words of the Penn Treebank, tokens, in the published split.
 - text: the characters of a text of the user's own, tokens (`text.read_plain`).
 - cifar10, svhn: pictures of 32 x 32 pixels (`pictures`); the last 5,000 training images are validation.
@@ -24,10 +25,11 @@ from numpy.typing import NDArray
 from ...config import nearest
 from ...errors import DataError, UsageError
 from .download import PUBLIC, fetch
+from .image_folder import list_pictures, read_picture
 from .pictures import read_cifar10, read_svhn
 from .text import CHARACTERS, PRINTABLE, WORDS, as_samples, read_characters, read_plain, read_words
 
-__all__ = ["DATASETS", "DatasetInfo", "Samples", "Split", "load_dataset", "read_idx"]
+__all__ = ["DATASETS", "DatasetInfo", "Samples", "Split", "data_folder", "load_dataset", "load_pictures", "read_idx"]
 
 Split = Literal["train", "validation", "test"]
 
@@ -95,6 +97,7 @@ DATASETS = {
     "mnist": DatasetInfo((28, 28), _TEN, 255),
     "cifar10": DatasetInfo((32, 32, 3), _CIFAR, 255),
     "svhn": DatasetInfo((32, 32, 3), _TEN, 255),
+    "imagenet": DatasetInfo((224, 224, 3), tuple(map(str, range(1000))), 255),
     "shakespeare": DatasetInfo((len(CHARACTERS),), tuple(c if c != "\n" else "newline" for c in CHARACTERS), 1, 64),
     "ptb": DatasetInfo((1,), tuple(f"word {n}" for n in range(WORDS)), WORDS - 1, 35, tokens=True),
     "text": DatasetInfo(
@@ -105,6 +108,7 @@ _FOLDERS = {
     "mnist": "mnist",
     "cifar10": "cifar-10-batches-bin",
     "svhn": "svhn",
+    "imagenet": "imagenet",
     "shakespeare": "tiny-shakespeare",
     "ptb": "ptb",
     "text": "text",
@@ -131,14 +135,24 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
         case "mnist":
             images, labels = _mnist(split, data_dir)
         case "shakespeare":
-            images, labels = read_characters(_folder(name, data_dir), split, DATASETS[name].steps or 1)
+            images, labels = read_characters(data_folder(name, data_dir), split, DATASETS[name].steps or 1)
+        case "imagenet":
+            info = DATASETS[name]
+            return load_pictures(data_folder(name, data_dir), split, info.shape[0], len(info.class_names))
         case "svhn":
-            images, labels = read_svhn(_folder(name, data_dir), split)
+            images, labels = read_svhn(data_folder(name, data_dir), split)
         case "ptb" | "text":
             return _tokens(name, split, data_dir)
         case _:
-            images, labels = read_cifar10(_folder(name, data_dir), split)
+            images, labels = read_cifar10(data_folder(name, data_dir), split)
     return Samples(images, labels, DATASETS[name].class_names, DATASETS[name].steps)
+
+
+def load_pictures(folder: Path, split: str, size: int, classes: int, limit: int | None = None) -> Samples:
+    """The first `limit` pictures of a split of an image folder, their central crops, all in memory."""
+    found = list_pictures(folder, split, classes)
+    images = np.stack([read_picture(path, size) for path in found.paths[:limit]])
+    return Samples(images, found.labels[:limit], tuple(map(str, range(classes))))
 
 
 def _digits(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -154,14 +168,14 @@ def _digits(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 def _tokens(name: str, split: str, data_dir: Path | str | None) -> Samples:
     info = DATASETS[name]
-    source = _folder(name, data_dir)
+    source = data_folder(name, data_dir)
     tokens, names = read_words(source, split) if name == "ptb" else (read_plain(source, split), info.class_names)
     images, labels, steps = as_samples(tokens, split, info.steps or 1, str(source))
     return Samples(images, labels, names, steps)
 
 
 def _mnist(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    folder = _folder("mnist", data_dir)
+    folder = data_folder("mnist", data_dir)
     stem, count = ("t10k", 10_000) if split == "test" else ("train", 60_000)
     images = read_idx(_find(folder, f"{stem}-images-idx3-ubyte"), (count, 28, 28))
     labels = read_idx(_find(folder, f"{stem}-labels-idx1-ubyte"), (count,))
@@ -171,7 +185,7 @@ def _mnist(split: str, data_dir: Path | str | None) -> tuple[NDArray[np.uint8], 
     return images[part], labels[part].astype(np.int64)
 
 
-def _folder(name: str, data_dir: Path | str | None) -> Path:
+def data_folder(name: str, data_dir: Path | str | None) -> Path:
     """The folder of the data set `name`; public ones are downloaded without --data-dir and XNORFLOW_DATA."""
     source = "--data-dir"
     if data_dir is None:

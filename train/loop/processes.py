@@ -4,10 +4,12 @@
 GPUs. All of them see the same folders: the first one writes, the others read what it wrote.
 """
 
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -66,7 +68,10 @@ class Group:
         """
         if self.size == 1:
             return model
-        return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+        known = inspect.signature(DistributedDataParallel).parameters
+        buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # torch < 2.13
+        options: dict[str, Any] = {buffers: False, "gradient_as_bucket_view": True}
+        return DistributedDataParallel(model, **options)
 
 
 ALONE = Group()

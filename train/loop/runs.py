@@ -11,7 +11,6 @@ from torch import nn
 from ...config import to_mapping
 from ...errors import DataError, UsageError
 from ...files import atomic_write
-from ..data.datasets import DATASETS
 from ..models.build import build_model
 from ..recipe import Recipe, load_recipe, recipe_yaml
 from .checkpoint import load_tensors, load_weights, parse
@@ -134,7 +133,7 @@ def load_run(run_dir: Path | str) -> TrainedRun:
     recipe = parse(AboutBest, about, folder.best).recipe
     model = build_model(recipe)
     load_weights(model, tensors, folder.best)
-    info = DATASETS[recipe.dataset]
+    info = recipe.info
     summary = read_summary(folder.summary) if folder.summary.exists() else {}
     shape = (len(info.class_names),) if info.tokens else info.shape
     return TrainedRun(model.eval(), recipe, shape, info.class_names, summary)

@@ -20,10 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ...errors import InterruptedRunError, UsageError
 from ..data.augment import distort
-from ..data.datasets import DATASETS
 from ..data.text import STREAMS
 from ..layers.randomness import hashed, keyed
 from ..layers.sequences import begin_streams, whole_sequences
+from ..layers.whitening import GcnZca
 from ..models.build import build_model
 from ..recipe import Recipe, load_recipe, with_overrides
 from .evaluate import class_scores
@@ -75,13 +75,15 @@ def train_recipe(
     resume: bool = False,
     overrides: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
+    workers: int = 2,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Train a recipe (or the recipe of that name or file) into the folder `out`.
 
     overrides: texts `a.b=value`; epochs and seed likewise override the recipe. resume: go on with the run in `out`,
     or start it if it was killed before its first checkpoint; a finished run is left alone and its result returned.
-    checkpoint_seconds: between checkpoints within an epoch; its end always makes one.
+    checkpoint_seconds: between checkpoints within an epoch; its end always makes one. workers: threads that decode
+    pictures where these are files; what they yield does not depend on their number.
     Raises UsageError (recipe, options, a run in `out` without resume, or another recipe's run; a loss that is not
     finite), DataError (data, checkpoint, disk) and InterruptedRunError (Ctrl-C; the last checkpoint stays on disk).
     torch's global settings and random state are as before afterwards.
@@ -97,7 +99,7 @@ def train_recipe(
             group.on_first(lambda: folder.claim(recipe, resume))
             return finished(folder)
         # Before the folder is claimed: data that are missing or too few leave no run behind.
-        data = {split: load_feed(recipe, split, data_dir, place) for split in ("train", "validation", "test")}
+        data = {split: load_feed(recipe, split, data_dir, place, workers) for split in ("train", "validation", "test")}
         if recipe.batch > len(data["train"]):
             raise UsageError(f"batch {recipe.batch} is larger than the {len(data['train'])} training samples")
         group.on_first(lambda: folder.claim(recipe, resume))
@@ -108,7 +110,9 @@ def train_recipe(
 def _check_shares(recipe: Recipe, group: Group) -> None:
     """UsageError unless each process gets an equal part of at least two samples, and whole sequences."""
     parts = group.size * recipe.accumulate
-    steps = DATASETS[recipe.dataset].steps or 1
+    steps = recipe.info.steps or 1
+    if recipe.info.tokens and recipe.accumulate > 1:
+        raise UsageError("accumulate: the streams of a text go on from batch to batch, which cannot be taken in parts")
     if recipe.batch % (parts * steps) or recipe.batch < 2 * parts:
         raise UsageError(
             f"batch {recipe.batch} does not fall into {parts} equal parts of two or more samples "
@@ -137,6 +141,10 @@ def _train(job: _Job, saved: Saved | None) -> TrainResult:
         note = warm_start(model, Path(recipe.init))
         if progress:
             progress.note(note)
+    if not saved:
+        for module in model.modules():
+            if isinstance(module, GcnZca):
+                module.fit(next(job.data["train"].batches([torch.arange(len(job.data["train"]))]))[0])
     state = TrainingState(model, build_optimizer(model, recipe.optimizer))
     if saved:
         state.restore(job.folder, saved)
@@ -179,14 +187,14 @@ def _epoch(job: _Job, state: TrainingState, parallel: nn.Module, objective: Obje
     """Train what is left of the present epoch; the learning rate of its last step."""
     recipe, epoch, steps, data = job.recipe, state.epoch, job.steps, job.data["train"]
     state.model.train()
-    info = DATASETS[recipe.dataset]
+    info = recipe.info
     if info.tokens and info.steps:
         order = stream_order(len(data), info.steps, recipe.batch // info.steps)
         if not state.step:
             begin_streams(state.model)
     else:
         order = sample_order(len(data), info.steps or 1, hashed("order", recipe.seed, epoch))
-    batches = data.batches(_share_of(job, order, state.step))
+    batches = data.batches(_share_of(job, order, state.step), hashed("pictures", recipe.seed, epoch))
     accuracies = [record.val_accuracy for record in state.records]
     saved_at, lr = time.monotonic(), 0.0
     for step in range(state.step, steps):
@@ -200,7 +208,8 @@ def _epoch(job: _Job, state: TrainingState, parallel: nn.Module, objective: Obje
         state.step = step + 1
         if job.progress:
             job.progress.step(epoch, state.step)
-        if job.group.first and state.step < steps and time.monotonic() - saved_at >= job.checkpoint_seconds:
+        due = state.step < steps and time.monotonic() - saved_at >= job.checkpoint_seconds
+        if due and job.group.first and not (info.tokens and job.group.size > 1):  # each process has streams of its own
             state.seconds = time.perf_counter() - began
             state.save(job.folder)
             saved_at = time.monotonic()
@@ -253,10 +262,10 @@ def _gradients(
 def _measured(job: _Job, model: nn.Sequential, split: str) -> Measured:
     """What the network does on a split, each process taking its share; of a text each process reads all."""
     data = job.data[split]
-    if DATASETS[job.recipe.dataset].tokens:
+    if job.recipe.info.tokens:
         return text_metrics(model, *next(data.batches([torch.arange(len(data))])), len(data) // STREAMS)
     pieces = torch.arange(len(data)).split(min(len(data), whole_sequences(model, _EVALUATED)))
     hits = torch.zeros(1, dtype=torch.float64, device=job.device)
     for images, labels in data.batches(pieces[job.group.rank :: job.group.size]):
-        hits += (class_scores(model, images).argmax(1) == labels).sum()
+        hits += (class_scores(model, images, job.recipe.evaluation).argmax(1) == labels).sum()
     return Measured(job.group.sum(hits)[0] / len(data))

@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import nn
 
-from ..data.datasets import DATASETS, DatasetInfo
+from ..data.datasets import DatasetInfo
 from ..layers.dropout import Dropout
 from ..layers.gradients import GradientQuantizer
 from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear
@@ -29,7 +29,7 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     The names are those that the exported network and the Verilog show.
     UsageError where the convolutions leave nothing of the map.
     """
-    info, spec = DATASETS[recipe.dataset], recipe.model
+    info, spec = recipe.info, recipe.model
     if info.tokens:
         return text_model(recipe, build_weights)
     source = recipe.input
@@ -73,7 +73,7 @@ def _with_gradients(model: nn.Sequential, recipe: Recipe) -> nn.Sequential:
 
 
 def _convolutions(recipe: Recipe) -> OrderedDict[str, nn.Module]:
-    spec, channels = recipe.model, _channels(DATASETS[recipe.dataset])
+    spec, channels = recipe.model, _channels(recipe.info)
     layers: OrderedDict[str, nn.Module] = OrderedDict(channels=ChannelsFirst())
     for i, conv in enumerate(spec.convs, start=1):
         layers[f"conv{i}"] = QuantConv2d(

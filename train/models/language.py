@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from ...errors import UsageError
-from ..data.datasets import DATASETS, DatasetInfo
+from ..data.datasets import DatasetInfo
 from ..layers.dropout import Dropout
 from ..layers.modules import QuantLinear
 from ..layers.quantizers import BipolarWeights, FloatWeights, WeightQuantizer
@@ -23,7 +23,7 @@ WeightBuilder = Callable[[WeightSpec], WeightQuantizer]
 def text_model(recipe: Recipe, build_weights: WeightBuilder) -> nn.Sequential:
     """Tokens (B, 1), or one-hot samples (B, C), to scores (B, C): quantize, embed, [embed_act,] [drop0,] cell,
     [drop_cell,] text, which holds fc1 and scores. UsageError for what such a network does not have."""
-    spec, info = recipe.model, DATASETS[recipe.dataset]
+    spec, info = recipe.model, recipe.info
     assert spec.recurrent is not None  # by the recipe
     if spec.hidden:
         raise UsageError(f"model.hidden must be empty for {recipe.dataset}, not {list(spec.hidden)}")

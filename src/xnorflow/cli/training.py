@@ -40,6 +40,7 @@ def train(
     checkpoint_seconds: Annotated[
         float, typer.Option(help="Between checkpoints within an epoch.", metavar="SECONDS")
     ] = 60.0,
+    workers: Annotated[int, typer.Option(help="Threads that decode pictures, where these are files.", metavar="N")] = 2,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe; repeatable.", metavar="KEY=VALUE")
     ] = None,
@@ -62,6 +63,7 @@ def train(
             "resume": resume,
             "overrides": changes or (),
             "checkpoint_seconds": checkpoint_seconds,
+            "workers": workers,
             "progress": progress,
         }
         result: TrainResult | SeedsResult

@@ -26,6 +26,7 @@ def train(
     resume: bool = False,
     overrides: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
+    workers: int = 2,
     progress: "Progress | None" = None,
 ) -> "TrainResult":
     """Train by a recipe (a known name or a YAML file) into a run folder, `runs/<its name>` by default.
@@ -44,6 +45,7 @@ def train(
         device=device,
         resume=resume,
         checkpoint_seconds=checkpoint_seconds,
+        workers=workers,
         progress=progress,
     )
 
@@ -60,6 +62,7 @@ def train_seeds(
     resume: bool = False,
     overrides: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
+    workers: int = 2,
     progress: "Progress | None" = None,
 ) -> "SeedsResult":
     """Train by a recipe with so many seeds, from the recipe's on; means and spreads. Otherwise as `train`."""
@@ -76,6 +79,7 @@ def train_seeds(
         device=device,
         resume=resume,
         checkpoint_seconds=checkpoint_seconds,
+        workers=workers,
         progress=progress,
     )
 
