@@ -23,7 +23,6 @@ from ..data.augment import distort
 from ..data.text import STREAMS
 from ..layers.randomness import hashed, keyed
 from ..layers.sequences import begin_streams, whole_sequences
-from ..layers.whitening import GcnZca
 from ..models.build import build_model
 from ..recipe import Recipe, load_recipe, with_overrides
 from .evaluate import class_scores
@@ -141,10 +140,6 @@ def _train(job: _Job, saved: Saved | None) -> TrainResult:
         note = warm_start(model, Path(recipe.init))
         if progress:
             progress.note(note)
-    if not saved:
-        for module in model.modules():
-            if isinstance(module, GcnZca):
-                module.fit(next(job.data["train"].batches([torch.arange(len(job.data["train"]))]))[0])
     state = TrainingState(model, build_optimizer(model, recipe.optimizer))
     if saved:
         state.restore(job.folder, saved)
@@ -267,5 +262,5 @@ def _measured(job: _Job, model: nn.Sequential, split: str) -> Measured:
     pieces = torch.arange(len(data)).split(min(len(data), whole_sequences(model, _EVALUATED)))
     hits = torch.zeros(1, dtype=torch.float64, device=job.device)
     for images, labels in data.batches(pieces[job.group.rank :: job.group.size]):
-        hits += (class_scores(model, images, job.recipe.evaluation).argmax(1) == labels).sum()
+        hits += (class_scores(model, images).argmax(1) == labels).sum()
     return Measured(job.group.sum(hits)[0] / len(data))
