@@ -14,7 +14,8 @@ from ..compiler.schedule.plan import Tap
 from ..compiler.storage.network_file import network_hash, save_network
 from ..files import atomic_directory, atomic_write, sha256_file
 from .accelerator import Accelerator, Results
-from .board.files import board_files
+from .board.files import BOARD_TOP, board_files
+from .board.fusesoc import CORE_FILE, core_file
 from .instantiate import instantiation_template
 from .manifest import (
     FORMAT,
@@ -82,7 +83,8 @@ def write_design(
 
     rtl/ holds accelerator.v, the parts in plain Verilog that it instantiates and the memory files; sim_models/, for
     LUT6 popcounts alone, what these primitives do; board/ the top of a board with a UART, its constraints and a build
-    script; beside them lie board.yaml, folding.yaml, network.safetensors, instantiate.v and manifest.json. Raises
+    script; beside them lie board.yaml, folding.yaml, network.safetensors, instantiate.v, xnorflow.core for FuseSoC and
+    manifest.json. Raises
     UsageError for a folding that does not suit the network, HardwareError for a layer that cannot be built.
     """
     accelerator = Accelerator(network, folding, results=results, popcount_stages=popcount_stages)
@@ -95,8 +97,12 @@ def write_design(
         for name, content in (accelerator.memories | streams).items():
             atomic_write(folder / "rtl" / name, content)
         sources = tuple(sorted(p.relative_to(folder).as_posix() for p in (folder / "rtl").glob("*.v")))
-        for name, content in board_files(board, accelerator, TOP, network_hash(network), sources).items():
+        for_board = board_files(board, accelerator, TOP, network, sources)
+        for name, content in for_board.items():
             atomic_write(folder / name, content)
+        rtl = (*sources, *sorted(p.relative_to(folder).as_posix() for p in (folder / "rtl").glob("*.hex")))
+        core = core_file(board, TOP, network_hash(network), version("xnorflow"), rtl, tuple(for_board), BOARD_TOP)
+        atomic_write(folder / CORE_FILE, core)
         save_folding(folding, folder / "folding.yaml")
         save_network(network, folder / "network.safetensors")
         ports = _ports(accelerator)

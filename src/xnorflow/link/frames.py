@@ -14,7 +14,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FrameFormat", "beat_bits", "read_results"]
+__all__ = ["WORD_BYTES", "FrameFormat", "beat_bits", "read_results"]
+
+WORD_BYTES = 8
+"""Bytes of a word of a DMA: frames and results are filled up to whole words (`hdl.board.dma`)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,22 @@ class FrameFormat:
     def unpack(self, results: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Classes (B,) and scores (B, C), or (B, 0), of results' bytes uint8 (B, result_bytes)."""
         return read_results(results, len(self.class_names), self.class_bytes, self.score_bytes)
+
+    def to_words(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Codes (B, *input shape) as what a DMA sends: frames filled up to whole words, uint8 (B, bytes)."""
+        words = np.zeros((len(codes), self.sent_bytes), np.uint8)
+        words[:, : self.frame_bytes] = self.pack(codes)
+        return words
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of a frame in whole words."""
+        return -(-self.frame_bytes // WORD_BYTES) * WORD_BYTES
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of a result in whole words."""
+        return -(-self.result_bytes // WORD_BYTES) * WORD_BYTES
 
 
 def beat_bits(elements: NDArray[np.integer], lanes: int, bits: int, *, vectors: int = 1) -> NDArray[np.uint8]:
