@@ -23,6 +23,7 @@ from .models.spec import (
     ModelSpec,
     NetworkSpec,
     NormSpec,
+    PreprocessSpec,
     RecurrentSpec,
     ResidualSpec,
     WeightSpec,
@@ -46,6 +47,7 @@ __all__ = [
     "NetworkSpec",
     "NormSpec",
     "OptimizerSpec",
+    "PreprocessSpec",
     "Recipe",
     "RecurrentSpec",
     "ResidualSpec",
@@ -208,6 +210,9 @@ class Recipe:
     statistics are those of the whole part.
     init: a run whose best weights this one begins with, those of equal name and shape. teacher: distillation.
     gradients: quantized ones. folder: of a data set imagenet that is not ImageNet, or of another size.
+    preprocess: what is done to samples on the host.
+    evaluation: the weights of validation and test: the quantized ones, or the real ones as after stochastic
+    training (BinaryConnect, section 2.6); the quantized ones are what a compiled network has in any case.
 
     threads: CPU threads of torch (none: torch's own choice). The same weights come out again only with the same
     number, so the run records it. name: that of the file, where the file does not give one.
@@ -232,6 +237,8 @@ class Recipe:
     teacher: TeacherSpec | None = None
     folder: FolderSpec | None = None
     gradients: GradientSpec | None = None
+    preprocess: PreprocessSpec | None = None
+    evaluation: Literal["binary", "real"] = "binary"
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -262,6 +269,8 @@ class Recipe:
             )
         if self.gradients is not None and self.model.recurrent is not None:
             raise UsageError("gradients: those of recurrent layers are not quantized; leave it out for such a model")
+        if self.preprocess is not None and self.model.recurrent is not None:
+            raise UsageError(f"preprocess whitens pictures; {self.dataset} has none")
         if steps and self.batch % (steps * self.accumulate):
             raise UsageError(
                 f"batch must be whole sequences, a multiple of {steps * self.accumulate}, not {self.batch}"

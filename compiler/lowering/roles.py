@@ -11,9 +11,11 @@ from ...train.layers.activations import LinearQuant, LogQuant
 from ...train.layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign, SumPool2d
 from ...train.layers.recurrent import QuantHardtanh, QuantRecurrent
 from ...train.layers.sequences import FloatRecurrent
+from ...train.layers.whitening import GcnZca
 from ..names import identifier
 
 __all__ = [
+    "REASONS",
     "ROLES",
     "Role",
     "data_inputs",
@@ -85,6 +87,7 @@ REASONS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.BatchNorm3d,), "works on volumes; use BatchNorm1d or BatchNorm2d"),
     ((nn.LayerNorm, nn.GroupNorm), "depends on the whole sample; use BatchNorm1d"),
     ((nn.Softmax, nn.LogSoftmax), "does not change the class; leave it out, or keep it in the loss"),
+    ((GcnZca,), "whitens samples by a matrix, which no network file holds; train without preprocess"),
     ((nn.RNNBase, nn.RNNCellBase, FloatRecurrent), "is a recurrent layer in float; use QuantLSTM or QuantRNN"),
 )
 FUNCTION_REASONS: dict[object, str] = {

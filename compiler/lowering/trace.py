@@ -14,10 +14,10 @@ from ...errors import UnsupportedLayerError, UsageError
 from ...train.layers.modules import InputQuantizer, QuantConv2d, QuantLinear
 from ...train.layers.norms import ScoreNorm
 from ...train.layers.recurrent import QuantRecurrent
-from ...train.layers.sequences import FloatRecurrent
 from ..types import Encoding
 from .checks import Flow, flows, misplaced, unsupported
 from .roles import (
+    REASONS,
     ROLES,
     Role,
     data_inputs,
@@ -114,8 +114,9 @@ class Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether `m` is one operation."""
-        known = isinstance(m, (FloatRecurrent, *(kind for kind, _ in ROLES)))
-        return known or super().is_leaf_module(m, module_qualified_name)
+        known = isinstance(m, tuple(kind for kind, _ in ROLES))
+        refused = any(isinstance(m, kinds) for kinds, _ in REASONS)  # as a whole, by its own name
+        return known or refused or super().is_leaf_module(m, module_qualified_name)
 
 
 def trace(module: nn.Module) -> Traced:

@@ -9,6 +9,7 @@ from ..data.datasets import DatasetInfo
 from ..layers.dropout import Dropout
 from ..layers.gradients import GradientQuantizer
 from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear
+from ..layers.whitening import GcnZca
 from ..recipe import Recipe
 from .language import recurrent_layers, text_model
 from .networks import elements, network_layers
@@ -22,9 +23,9 @@ __all__ = ["build_activation", "build_model", "build_weights"]
 def build_model(recipe: Recipe) -> nn.Sequential:
     """Raw samples (B, *shape) -> scores (B, C), freshly initialised from torch's generator.
 
-    quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] or [channels and what
-    `residual.residual_layers` lists,] or [embed, embed_act, cell,] flatten, [drop0], then per hidden layer i: fc_i,
-    norm_i, act_i, [drop_i], then fc and scores. A decoupled activation is part of the norm_i in front (`duo.twins`).
+    [whiten,] quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] or [channels and
+    what `residual.residual_layers` lists,] or [embed, embed_act, cell,] flatten, [drop0], then per hidden layer i:
+    fc_i, norm_i, act_i, [drop_i], then fc and scores. A decoupled activation is part of the norm_i in front (`duo.twins`).
     Or quantize and what `networks` has of that name.
     The names are those that the exported network and the Verilog show.
     UsageError where the convolutions leave nothing of the map.
@@ -34,6 +35,8 @@ def build_model(recipe: Recipe) -> nn.Sequential:
         return text_model(recipe, build_weights)
     source = recipe.input
     layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if recipe.preprocess is not None:
+        layers["whiten"] = GcnZca(info.shape, recipe.preprocess.gcn_bias, recipe.preprocess.zca_bias)
     layers["quantize"] = InputQuantizer(source.bits, source.encoding, source.lo, source.hi)
     if spec.network is not None:
         layers |= network_layers(spec, info.shape, len(info.class_names))
