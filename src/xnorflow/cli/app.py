@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, designs, devices, duo, folds, house, networks, training
+from . import bench, compare, designs, devices, duo, folds, house, networks, training
 
 __all__ = ["app"]
 
@@ -50,6 +50,8 @@ app.command("generate")(designs.generate)
 app.command("build")(designs.build)
 app.command("run")(devices.run)
 app.command("simulate")(designs.simulate)
+app.command("compare")(compare.compare)
+app.command("fetch")(compare.fetch)
 app.command("report")(designs.report)
 app.command("demo")(house.demo)
 app.command("doctor")(house.doctor)

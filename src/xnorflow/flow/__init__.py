@@ -9,6 +9,7 @@ report(generated.design.path)
 """
 
 from .boards import BuildResult, build
+from .compare import Comparison, compare, compare_training, fetch
 from .designs import DEFAULT_BOARD, Generated, generate, report, sends, simulate
 from .devices import DeviceRun, run
 from .folds import Folded, FoldedLayer, fold
@@ -27,6 +28,7 @@ from .training import train, train_seeds
 __all__ = [
     "DEFAULT_BOARD",
     "BuildResult",
+    "Comparison",
     "CompiledFile",
     "DeviceRun",
     "Evaluation",
@@ -35,8 +37,11 @@ __all__ = [
     "Generated",
     "Prediction",
     "build",
+    "compare",
+    "compare_training",
     "compile_run",
     "evaluate",
+    "fetch",
     "fold",
     "generate",
     "import_bnn_pynq",

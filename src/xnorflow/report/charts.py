@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["Series", "image_uri", "line_chart", "nice_ticks"]
+__all__ = ["Bar", "Series", "bar_chart", "image_uri", "line_chart", "nice_ticks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,37 @@ class Series:
     label: str
     colour: str
     points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar: its label, the parts that it is stacked of, not negative, and the text behind it."""
+
+    label: str
+    parts: Sequence[float]
+    text: str
+
+
+def bar_chart(bars: Sequence[Bar], *, width: int = 720) -> Markup:
+    """Horizontal bars from zero on one scale, parts stacked; no bars at all are an error of the caller (ValueError)."""
+    if not bars:
+        raise ValueError("bar_chart needs at least one bar")
+    left, right, step, thick = 128, 112, 34, 20
+    height = step * len(bars) + 8
+    most = max(sum(bar.parts) for bar in bars)
+    scale = (width - left - right) / most if most else 0.0
+    colours = ("--one", "--two", "--three")
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(", ".join(b.label for b in bars))}">']
+    for index, bar in enumerate(bars):
+        x, y = float(left), 8 + index * step
+        parts.append(f'<text class="name" x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(bar.label)}</text>')
+        for value, colour in zip(bar.parts, colours, strict=False):
+            parts.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{value * scale:.1f}" height="{thick}" style="fill:var({colour})"/>'
+            )
+            x += value * scale
+        parts.append(f'<text class="tick" x="{x + 8:.1f}" y="{y + 15}">{escape(bar.text)}</text>')
+    return Markup("".join((*parts, "</svg>")))
 
 
 def line_chart(
