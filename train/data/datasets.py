@@ -6,6 +6,7 @@
 - shakespeare: the 1,115,394 characters of tiny-shakespeare, one-hot, each labelled with the one behind it; the first
   90 % are training, the next 5 % validation, the rest test, each cut into sequences of 64 characters.
 - imagenet: folders of pictures, one for each class (`image_folder`); others than ImageNet as well.
+- tiny-shakespeare: the same text as tokens, in one piece.
 - ptb: the words of the Penn Treebank, tokens, in the published split.
 - text: the characters of a text of the user's own, tokens (`text.read_plain`).
 - cifar10, svhn: pictures of 32 x 32 pixels (`pictures`); the last 5,000 training images are validation.
@@ -27,7 +28,7 @@ from ...errors import DataError, UsageError
 from .download import PUBLIC, fetch
 from .image_folder import list_pictures, read_picture
 from .pictures import read_cifar10, read_svhn
-from .text import CHARACTERS, PRINTABLE, WORDS, as_samples, read_characters, read_plain, read_words
+from .text import CHARACTERS, PRINTABLE, WORDS, as_samples, read_characters, read_plain, read_shakespeare, read_words
 
 __all__ = ["DATASETS", "DatasetInfo", "Samples", "Split", "data_folder", "load_dataset", "load_pictures", "read_idx"]
 
@@ -62,6 +63,12 @@ class Samples:
     class_names: tuple[str, ...]
     steps: int | None = None
 
+    def one_hot(self) -> "Samples":
+        """Tokens (B, 1) as one-hot samples (B, classes), uint8."""
+        images = np.zeros((len(self.labels), len(self.class_names)), np.uint8)
+        images[np.arange(len(images)), self.images[:, 0]] = 1
+        return replace(self, images=images)
+
     @property
     def last(self) -> NDArray[np.bool_] | None:
         """Which samples end their sequences, bool (B,), the very last one among them; None without sequences."""
@@ -91,6 +98,7 @@ class Samples:
 
 
 _TEN = tuple("0123456789")
+_LETTERS = tuple(c if c != "\n" else "newline" for c in CHARACTERS)
 _CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DATASETS = {
     "digits": DatasetInfo((8, 8), _TEN, 16),
@@ -98,7 +106,8 @@ DATASETS = {
     "cifar10": DatasetInfo((32, 32, 3), _CIFAR, 255),
     "svhn": DatasetInfo((32, 32, 3), _TEN, 255),
     "imagenet": DatasetInfo((224, 224, 3), tuple(map(str, range(1000))), 255),
-    "shakespeare": DatasetInfo((len(CHARACTERS),), tuple(c if c != "\n" else "newline" for c in CHARACTERS), 1, 64),
+    "shakespeare": DatasetInfo((len(CHARACTERS),), _LETTERS, 1, 64),
+    "tiny-shakespeare": DatasetInfo((1,), _LETTERS, len(CHARACTERS) - 1, 64, tokens=True),
     "ptb": DatasetInfo((1,), tuple(f"word {n}" for n in range(WORDS)), WORDS - 1, 35, tokens=True),
     "text": DatasetInfo(
         (1,), tuple(c if c != "\n" else "newline" for c in PRINTABLE) + ("other",), len(PRINTABLE), 64, tokens=True
@@ -110,6 +119,7 @@ _FOLDERS = {
     "svhn": "svhn",
     "imagenet": "imagenet",
     "shakespeare": "tiny-shakespeare",
+    "tiny-shakespeare": "tiny-shakespeare",
     "ptb": "ptb",
     "text": "text",
 }  # as the public copies call them
@@ -137,11 +147,12 @@ def load_dataset(name: str, split: Split | str, data_dir: Path | str | None = No
         case "shakespeare":
             images, labels = read_characters(data_folder(name, data_dir), split, DATASETS[name].steps or 1)
         case "imagenet":
-            info = DATASETS[name]
-            return load_pictures(data_folder(name, data_dir), split, info.shape[0], len(info.class_names))
+            return load_pictures(
+                data_folder(name, data_dir), split, DATASETS[name].shape[0], len(DATASETS[name].class_names)
+            )
         case "svhn":
             images, labels = read_svhn(data_folder(name, data_dir), split)
-        case "ptb" | "text":
+        case "tiny-shakespeare" | "ptb" | "text":
             return _tokens(name, split, data_dir)
         case _:
             images, labels = read_cifar10(data_folder(name, data_dir), split)
@@ -169,7 +180,14 @@ def _digits(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def _tokens(name: str, split: str, data_dir: Path | str | None) -> Samples:
     info = DATASETS[name]
     source = data_folder(name, data_dir)
-    tokens, names = read_words(source, split) if name == "ptb" else (read_plain(source, split), info.class_names)
+    names = info.class_names
+    match name:
+        case "ptb":
+            tokens, names = read_words(source, split)
+        case "tiny-shakespeare":
+            tokens = read_shakespeare(source, split)
+        case _:
+            tokens = read_plain(source, split)
     images, labels, steps = as_samples(tokens, split, info.steps or 1, str(source))
     return Samples(images, labels, names, steps)
 

@@ -23,6 +23,7 @@ __all__ = [
     "one_hot",
     "read_characters",
     "read_plain",
+    "read_shakespeare",
     "read_words",
 ]
 
@@ -57,18 +58,23 @@ def read_characters(folder: Path, split: str, steps: int) -> tuple[NDArray[np.ui
     B is a multiple of `steps`; what is left of a split behind its last whole sequence is not used. The file may be
     gzip-packed, with .gz behind its name. DataError if it is missing, damaged, or holds other characters.
     """
+    places = read_shakespeare(folder, split)
+    count = (len(places) - 1) // steps * steps
+    if count < steps:
+        raise DataError(f"{folder}: {len(places)} characters are too few for a sequence of {steps} in {split}")
+    samples: NDArray[np.uint8] = np.eye(len(CHARACTERS), dtype=np.uint8)[places[:count]]
+    return samples, places[1 : count + 1].astype(np.int64)
+
+
+def read_shakespeare(folder: Path, split: str) -> NDArray[np.int32]:
+    """The characters of a split of `folder`/input.txt as places in CHARACTERS; errors as for `read_characters`."""
     path = _existing(folder, "input.txt")
-    table = np.full(256, -1, np.int64)
+    table = np.full(256, -1, np.int32)
     table[np.frombuffer(CHARACTERS.encode("ascii"), np.uint8)] = np.arange(len(CHARACTERS))
-    places = table[np.frombuffer(_content(path), np.uint8)]
+    places: NDArray[np.int32] = table[np.frombuffer(_content(path), np.uint8)]
     if (places < 0).any():
         raise DataError(f"{path}: byte {int(np.argmax(places < 0))} is none of the {len(CHARACTERS)} characters")
-    begin, end = (int(len(places) * share) for share in _SHARES[split])
-    count = (end - begin - 1) // steps * steps
-    if count < steps:
-        raise DataError(f"{path}: {len(places)} characters are too few for a sequence of {steps} in {split}")
-    samples: NDArray[np.uint8] = np.eye(len(CHARACTERS), dtype=np.uint8)[places[begin : begin + count]]
-    return samples, places[begin + 1 : begin + count + 1]
+    return _shared(places, split)
 
 
 def read_words(folder: Path, split: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """What a run records each epoch: one JSON line in metrics.jsonl, and curves at the end. No torch."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -87,7 +88,7 @@ def read_metrics(path: Path) -> tuple[EpochRecord, ...]:
 
 
 def draw_curves(path: Path, records: Sequence[EpochRecord], title: str) -> None:
-    """A PNG with loss and error per epoch, the best validation epoch marked."""
+    """A PNG with loss and error, or perplexity, per epoch, the best validation epoch marked."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -97,12 +98,20 @@ def draw_curves(path: Path, records: Sequence[EpochRecord], title: str) -> None:
     epochs = [r.epoch for r in records]
     left.plot(epochs, [r.loss for r in records], color="#1f5fa8")
     left.set(xlabel="epoch", ylabel="training loss", yscale="log", title=title)
-    right.plot(epochs, [100 * (1 - r.train_accuracy) for r in records], color="#9ab8d8", label="training")
-    right.plot(epochs, [100 * (1 - r.val_accuracy) for r in records], color="#1f5fa8", label="validation")
-    best = max(records, key=lambda r: r.val_accuracy)  # the first of equals, as the trainer chooses
-    error = 100 * (1 - best.val_accuracy)
-    right.plot([best.epoch], [error], "o", color="#c8501e", label=f"best: epoch {best.epoch}, {error:.2f} %")
-    right.set(xlabel="epoch", ylabel="error, %")
+    best = max(records, key=lambda r: r.merit)  # the first of equals, as the trainer chooses
+    if best.val_loss is None:
+        what, unit = "error, %", " %"
+        of_training = [100 * (1 - r.train_accuracy) for r in records]
+        of_validation = [100 * (1 - r.val_accuracy) for r in records]
+    else:
+        what, unit = "perplexity", ""
+        of_training = [math.exp(r.loss) for r in records]
+        of_validation = [math.exp(r.val_loss or 0.0) for r in records]
+    right.plot(epochs, of_training, color="#9ab8d8", label="training")
+    right.plot(epochs, of_validation, color="#1f5fa8", label="validation")
+    least = of_validation[records.index(best)]
+    right.plot([best.epoch], [least], "o", color="#c8501e", label=f"best: epoch {best.epoch}, {least:.2f}{unit}")
+    right.set(xlabel="epoch", ylabel=what)
     right.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -1,5 +1,6 @@
 """How long commands show where they are: a bar with the time left on a terminal, one line an epoch elsewhere."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from ..train.loop.metrics import EpochRecord
 
-__all__ = ["TrainingBar", "TrainingLines", "counting", "training_progress"]
+__all__ = ["TrainingBar", "TrainingLines", "counting", "entropy", "training_progress", "working"]
 
 
 def training_progress(file: TextIO, every: int = 1) -> "AbstractContextManager[TrainingBar | TrainingLines]":
@@ -26,6 +27,31 @@ def counting(file: TextIO, what: str) -> "Iterator[Callable[[int], None] | None]
     console = Console(file=file)
     with console.status(what) as status:
         yield lambda count: status.update(f"{count:,} {what}")
+
+
+@contextmanager
+def working(file: TextIO) -> "Iterator[Callable[[str], None]]":
+    """A function that is told what begins: on a terminal with the time that it takes so far, a line each elsewhere."""
+    if not file.isatty():
+
+        def say(what: str) -> None:
+            file.write(f"{what}\n")
+            file.flush()
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(finished_text="-"), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(file=file)) as bar:
+
+        def begin(what: str) -> None:
+            for task in bar.tasks:
+                bar.update(task.id, total=1, completed=1)
+            bar.add_task(what, total=None)
+
+        yield begin
 
 
 class TrainingLines:
@@ -106,4 +132,10 @@ class TrainingBar:
 
 
 def _figures(record: "EpochRecord") -> str:
-    return f"loss {record.loss:.4f}  train {record.train_accuracy:.2%}  validation {record.val_accuracy:.2%}"
+    text = f"loss {record.loss:.4f}  train {record.train_accuracy:.2%}  validation {record.val_accuracy:.2%}"
+    return text if record.val_loss is None else f"{text}  {entropy(record.val_loss)}"
+
+
+def entropy(loss: float) -> str:
+    """A mean loss in nats in the units of language models."""
+    return f"perplexity {math.exp(loss):.2f} ({loss / math.log(2):.3f} bits)"

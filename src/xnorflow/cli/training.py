@@ -79,11 +79,15 @@ def train(
 
 def _summary(result: "TrainResult | SeedsResult") -> str:
     from ..train.loop.trainer import TrainResult
+    from .progress import entropy
 
     if isinstance(result, TrainResult):
+        validation, test = f"{result.val_accuracy:.2%}", f"{result.test_accuracy:.2%}"
+        if result.val_loss is not None and result.test_loss is not None:
+            validation, test = entropy(result.val_loss), entropy(result.test_loss)
         return (
-            f"{result.run}: best validation {result.val_accuracy:.2%} at epoch {result.best_epoch}, "
-            f"test {result.test_accuracy:.2%}, {result.seconds:.0f} s"
+            f"{result.run}: best validation {validation} at epoch {result.best_epoch}, test {test}, "
+            f"{result.seconds:.0f} s"
         )
     return (
         f"{result.out}: {len(result.seeds)} seeds, best validation {result.val_mean:.2%} +- {result.val_spread:.2%}, "

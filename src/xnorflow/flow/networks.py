@@ -212,11 +212,14 @@ def load_samples(
     data_dir: Path | str | None = None,
 ) -> "Samples":
     """The first `limit` samples of a data set's split, checked to fit the network."""
-    from ..train.data.datasets import load_dataset
+    from ..train.data.datasets import DATASETS, load_dataset
 
     if limit is not None and limit < 1:
         raise UsageError(f"the number of images must be positive, not {limit}")
     samples = load_dataset(data, split, data_dir)
+    samples = replace(samples, images=samples.images[:limit], labels=samples.labels[:limit])
+    if DATASETS[data].tokens:
+        samples = samples.one_hot()
     shape = network.input.type.shape
     if samples.images[0].size != network.input.type.size:
         raise UsageError(f"data set {data} has samples of {samples.images.shape[1:]}, the network takes {shape}")
@@ -224,8 +227,7 @@ def load_samples(
         raise UsageError(
             f"data set {data} has {len(samples.class_names)} classes, the network {len(network.class_names)}"
         )
-    images = _checked(network, samples.images[:limit].reshape(-1, *shape), f"data set {data}")
-    return replace(samples, images=images, labels=samples.labels[:limit])
+    return replace(samples, images=_checked(network, samples.images.reshape(-1, *shape), f"data set {data}"))
 
 
 def _checked(network: "IntegerNetwork", raw: Raw, what: str) -> Raw:

@@ -20,7 +20,7 @@ class Training:
 
 def training_charts(records: Sequence[EpochRecord]) -> Training:
     """Accuracy and loss by epoch, the best validation epoch marked."""
-    best = max(records, key=lambda r: r.val_accuracy)  # the first of equals, as the trainer chooses
+    best = max(records, key=lambda r: r.merit)  # the first of equals, as the trainer chooses
     marker = (best.epoch, f"best: epoch {best.epoch}, {best.val_accuracy:.2%}")
     accuracy = line_chart(
         [
