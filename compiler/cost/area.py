@@ -11,12 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...boards.loader import Board, Family
-from ..folds.folding import SHALLOW_WORDS, Folding, Memory
+from ..folds.folding import SHALLOW_WORDS, Arithmetic, Folding, LayerFold, Memory
 from ..ir import Conv2d, IntegerNetwork, MaxPool, Requantize, Stage, SumPool, Threshold
+from ..macs import MacForm
 from ..planes import DotForm
-from .counts import popcount_bits
 
-__all__ = ["CONVERTER_TENTHS", "WORD_BITS_MOST", "Area", "Device", "Joint", "joints", "layer_areas", "price_folds"]
+__all__ = [
+    "CONVERTER_TENTHS",
+    "WORD_BITS_MOST",
+    "Area",
+    "Device",
+    "Joint",
+    "joints",
+    "layer_areas",
+    "price_folds",
+]
 
 Integers = NDArray[np.int64]
 Shape = tuple[Integers, Integers]  # of memories: width and depth
@@ -31,6 +40,8 @@ _GATE_HUNDREDTHS = {6: 83, 4: 270}
 _ROW_TENTHS, _CONTROL_TENTHS = 15, 350
 CONVERTER_TENTHS = 5
 """Of a LUT for a bit that a converter holds: its registers need no LUT, its multiplexers do."""
+_PRODUCT_TENTHS = {6: 17, 4: 24}
+"""Of a multiplier without a DSP block, for each pair of its operands' bits."""
 _LUT_RAM_WORDS = 128  # words: up to there Yosys makes RAM of LUTs
 _WINDOW_TENTHS = 750  # a sliding window's counters
 
@@ -40,19 +51,36 @@ _KBIT_4 = ((16, 256), (8, 512), (4, 1024), (2, 2048))
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Look-up tables in tenths, block RAMs, and the bits that lie in memories, padding included."""
+    """Look-up tables in tenths, block RAMs, and the bits that lie in memories, padding included.
+
+    multipliers: of MAC engines; multiplier_tenths: what of the look-up tables these take. Synthesis can put them into
+    DSP blocks instead, one each.
+    """
 
     tenths: int = 0
     blocks: int = 0
     memory_bits: int = 0
+    multipliers: int = 0
+    multiplier_tenths: int = 0
 
     @property
     def luts(self) -> int:
         """Look-up tables, rounded up."""
         return -(-self.tenths // 10)
 
+    @property
+    def luts_beside_dsps(self) -> int:
+        """The same where every multiplier is a DSP block."""
+        return -(-(self.tenths - self.multiplier_tenths) // 10)
+
     def __add__(self, other: "Area") -> "Area":
-        return Area(self.tenths + other.tenths, self.blocks + other.blocks, self.memory_bits + other.memory_bits)
+        return Area(
+            self.tenths + other.tenths,
+            self.blocks + other.blocks,
+            self.memory_bits + other.memory_bits,
+            self.multipliers + other.multipliers,
+            self.multiplier_tenths + other.multiplier_tenths,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +211,24 @@ def _reads_alone(network: IntegerNetwork, stage: Stage, before: Stage) -> bool:
 
 
 def price_folds(
-    stage: Stage, pe: Integers, simd: Integers, turns: Integers, memory: Memory, device: Device, *, first: bool
+    stage: Stage,
+    pe: Integers,
+    simd: Integers,
+    turns: Integers,
+    memory: Memory,
+    device: Device,
+    *,
+    first: bool,
+    arithmetic: Arithmetic = Arithmetic.PLANES,
 ) -> tuple[Integers, Integers]:
     """Tenths of a LUT and block RAMs of an engine, its memories and its line buffer, for many folds (F,).
 
     first: the engine reads the input port, whose beats are whole pixels where SIMD does not divide a pixel.
     """
-    tenths, blocks = _engine(stage, pe, simd, turns, device), np.zeros_like(pe)
+    form = LayerFold(1, 1, arithmetic=arithmetic).form(stage.dot.weights, stage.input_type)
+    count_bits = form.p_max(stage.dot.weights.codes.shape[1]).bit_length()
+    tenths = _engine(stage, form, count_bits, pe, simd, turns, device)
+    blocks = np.zeros_like(pe)
     if isinstance(stage.dot, Conv2d):
         tenths = tenths + _WINDOW_TENTHS
     if first and len(stage.input_type.shape) == 3 and _as_map(stage):
@@ -198,14 +237,14 @@ def price_folds(
     if device.luts is None:
         return tenths, blocks
     single = isinstance(stage.sink, Threshold) and stage.sink.type.max_code == 1
-    weights, *thresholds = _read_only(stage, pe, simd, turns)
+    weights, *thresholds = _read_only(stage, form, count_bits, pe, simd, turns)
     for shape, shallow in ((weights, 0), *((shape, SHALLOW_WORDS if single else 0) for shape in thresholds)):
         in_blocks, in_luts = device.in_blocks(shape), device.in_luts(shape)
         cheaper = in_blocks * device.block_price < in_luts if device.blocks else np.zeros_like(pe, dtype=np.bool_)
         block = cheaper if memory is Memory.AUTO else np.full_like(cheaper, memory is Memory.BLOCK)
         block = block & (shape[1] > shallow)
         tenths, blocks = tenths + np.where(block, 0, in_luts), blocks + np.where(block, in_blocks, 0)
-    for shape in (*_line_buffer(stage, simd), *_buffers(stage, pe, simd, turns)):
+    for shape in (*_line_buffer(stage, simd), *_buffers(stage, count_bits, pe, simd, turns)):
         in_ram = (shape[1] <= _LUT_RAM_WORDS) | (not device.blocks)
         tenths = tenths + np.where(in_ram, device.in_lut_ram(shape), 0)
         blocks = blocks + np.where(in_ram, 0, device.in_blocks(shape))
@@ -219,12 +258,21 @@ def layer_areas(network: IntegerNetwork, folding: Folding, device: Device) -> di
     for index, (stage, joint) in enumerate(zip(stages, between, strict=True)):
         fold = folding.layers[stage.dot.name]
         pe, simd, turns = (np.array([value], dtype=np.int64) for value in (fold.pe, fold.simd, fold.planes_in_time))
-        tenths, blocks = price_folds(stage, pe, simd, turns, fold.memory, device, first=index == 0)
+        form = fold.form(stage.dot.weights, stage.input_type)
+        count_bits = form.p_max(stage.dot.weights.codes.shape[1]).bit_length()
+        tenths, blocks = price_folds(
+            *(stage, pe, simd, turns, fold.memory, device),
+            first=index == 0,
+            arithmetic=fold.arithmetic,
+        )
         if joint is not None:
             sent = folding.layers[stages[index - 1].dot.name].pe
             tenths = tenths + joint.tenths(np.array([sent], dtype=np.int64), fold.simd)
-        shapes = (*_read_only(stage, pe, simd, turns), *_line_buffer(stage, simd))
-        areas[stage.dot.name] = Area(int(tenths[0]), int(blocks[0]), sum(int((w * d)[0]) for w, d in shapes))
+        shapes = (*_read_only(stage, form, count_bits, pe, simd, turns), *_line_buffer(stage, simd))
+        multipliers = fold.pe * fold.simd if fold.arithmetic is Arithmetic.MAC else 0
+        in_luts = multipliers * _multiplier_tenths(form, device) if multipliers else 0
+        bits = sum(int((w * d)[0]) for w, d in shapes)
+        areas[stage.dot.name] = Area(int(tenths[0]), int(blocks[0]), bits, multipliers, in_luts)
     return areas
 
 
@@ -235,33 +283,45 @@ def _converter(sent: Integers | np.int64, taken: Integers | np.int64, bits: int)
     return np.asarray(np.where(sent == taken, 0, CONVERTER_TENTHS * bits * length), dtype=np.int64)
 
 
-def _engine(stage: Stage, pe: Integers, simd: Integers, turns: Integers, device: Device) -> Integers:
-    """Gates and popcount, with shifters where weights shift; an adder and the comparators of each row; decoders of
-    activations and multiplexers of their planes; control."""
-    form = DotForm.of(stage.dot.weights, stage.input_type)
+def _engine(
+    stage: Stage, form: DotForm, count_bits: int, pe: Integers, simd: Integers, turns: Integers, device: Device
+) -> Integers:
+    """Gates and popcount, with shifters where weights shift, or multipliers and their adders; an adder and the
+    comparators of each row; decoders of activations and multiplexers of their planes; control."""
     at_once = form.activation_planes // turns
-    gates = device.gates(pe * simd * (len(form.planes) * at_once)) + _ROW_TENTHS * pe + _CONTROL_TENTHS
+    if isinstance(form, MacForm):
+        product_bits = (
+            form.word_bits + form.level_bits
+        )  # an adder of the tree takes as many for each column, and a carry
+        gates = pe * simd * (_multiplier_tenths(form, device) + 10 * (product_bits + 1)) + _CONTROL_TENTHS
+    else:
+        gates = device.gates(pe * simd * (len(form.planes) * at_once)) + _CONTROL_TENTHS
+    gates = gates + _ROW_TENTHS * pe
     if form.shift_bits:  # a LUT of six inputs is a multiplexer of four
         gates = gates + pe * simd * (10 * form.activation_planes * _multiplexer_luts(1 << form.shift_bits, device))
     shared = 10 * simd * (at_once * _multiplexer_luts(turns, device) + (form.level_bits if form.decodes else 0))
     thresholds = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
     comparators = -(-thresholds // (_synapse_folds(stage, simd) * turns)) if thresholds > 1 else 0
     start = 1 if device.lut_inputs == 6 else 2  # a LUT6 chooses the start value and adds, a LUT4 does one of these
-    counted = _count_bits(stage) + (thresholds == 1)
-    return gates + shared + 10 * pe * (start * counted + comparators * _count_bits(stage))
+    counted = count_bits + (thresholds == 1)
+    return gates + shared + 10 * pe * (start * counted + comparators * count_bits)
+
+
+def _multiplier_tenths(form: DotForm, device: Device) -> int:
+    """Tenths of a LUT of one multiplier without a DSP block: a level has a sign bit of 0 in front."""
+    return _PRODUCT_TENTHS[device.lut_inputs] * form.word_bits * (form.level_bits + 1)
 
 
 def _multiplexer_luts(inputs: Integers | int, device: Device) -> Integers:
     return np.asarray(-(-(inputs - 1) // 3) if device.lut_inputs == 6 else inputs - 1)
 
 
-def _read_only(stage: Stage, pe: Integers, simd: Integers, turns: Integers) -> list[Shape]:
+def _read_only(stage: Stage, form: DotForm, bits: int, pe: Integers, simd: Integers, turns: Integers) -> list[Shape]:
     """Width and depth of the memories of weights and thresholds."""
     nf, sf = _neuron_folds(stage, pe), _synapse_folds(stage, simd)
-    word_bits = DotForm.of(stage.dot.weights, stage.input_type).word_bits
-    shapes: list[Shape] = [(pe * simd * word_bits, nf * sf)]
+    shapes: list[Shape] = [(pe * simd * form.word_bits, nf * sf)]
     if isinstance(stage.sink, Threshold):
-        thresholds, bits = stage.sink.type.max_code, _count_bits(stage)
+        thresholds = stage.sink.type.max_code
         at_once = -(-thresholds // (sf * turns))
         shapes.append((pe * at_once * (bits + (thresholds == 1)), nf * -(-thresholds // at_once)))
     return shapes
@@ -277,17 +337,13 @@ def _line_buffer(stage: Stage, simd: Integers) -> list[Shape]:
     return [(simd * stage.input_type.bits, pixels * -(-channels // simd))]
 
 
-def _buffers(stage: Stage, pe: Integers, simd: Integers, turns: Integers) -> list[Shape]:
+def _buffers(stage: Stage, count_bits: int, pe: Integers, simd: Integers, turns: Integers) -> list[Shape]:
     """Width and depth of the two banks of input buffer, where a vector is gone through more than once, and of the
     output FIFO."""
     passes = _neuron_folds(stage, pe) * turns
     depth = 2 << np.ceil(np.log2(_synapse_folds(stage, simd))).astype(np.int64)
-    codes = stage.sink.type.bits if isinstance(stage.sink, Threshold) else _count_bits(stage)
+    codes = stage.sink.type.bits if isinstance(stage.sink, Threshold) else count_bits
     return [(np.where(passes > 1, simd * stage.input_type.bits, 0), depth), (pe * codes, np.full_like(pe, 2))]
-
-
-def _count_bits(stage: Stage) -> int:
-    return popcount_bits(stage.dot.weights, stage.input_type)
 
 
 def _neuron_folds(stage: Stage, pe: Integers) -> Integers:

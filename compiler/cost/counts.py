@@ -32,7 +32,7 @@ class LayerCounts:
     positions: how many vectors a frame pass the matrix, 1 of a dense layer, H' * W' of a convolution; everything but
     the stored bits grows with it. planes_in_time: the folding's. macs: multiply-adds, positions * N * K. operations:
     2 * macs, the field's way to count. binary_operations: 2 * macs for each pair of a weight plane and an activation
-    plane, the gates and the bits counted.
+    plane, the gates and the bits counted; none where the folding has multipliers.
     acc_bits: width of the popcount accumulator. thresholds: comparisons. weight_bits, threshold_bits: stored, the
     constants of a Requantize included.
     weight_reads, threshold_reads, activation_reads, activation_writes: bits a frame, the input buffer being read
@@ -130,11 +130,11 @@ def _count(network: IntegerNetwork, stage: Stage, folding: Folding, behind: list
     rows, columns = map(int, weights.codes.shape)
     fold = folding.layers[stage.dot.name]
     nf, sf, passes = fold.neuron_folds(rows), fold.synapse_folds(columns, stage.segments), fold.passes(rows)
-    form = DotForm.of(weights, source)
+    form = fold.form(weights, source)
     positions = stage.vectors
     matrix = rows * columns
     macs = positions * matrix
-    acc_bits = popcount_bits(weights, source)
+    acc_bits = form.p_max(columns).bit_length()
     thresholds = threshold_bits = threshold_reads = additions = multiplications = 0
     for node in behind:
         match node:

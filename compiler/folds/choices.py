@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from ...errors import HardwareError
 from ..cost.area import WORD_BITS_MOST, Device, Joint, price_folds
 from ..ir import Conv2d, Dense, IntegerNetwork, MaxPool, Node, Recurrent, Stage, SumPool
-from ..planes import DotForm
 from ..schedule.recurrent_cycles import steps_cycles
-from .folding import LayerFold
+from .folding import Arithmetic, LayerFold
 
 __all__ = ["NEVER", "Folds", "all_folds", "undominated"]
 
@@ -48,11 +47,22 @@ class Folds:
         return result
 
 
-def all_folds(network: IntegerNetwork, stage: Stage, device: Device, *, first: bool) -> Folds:
+def all_folds(
+    network: IntegerNetwork,
+    stage: Stage,
+    device: Device,
+    *,
+    first: bool,
+    arithmetic: Arithmetic = Arithmetic.PLANES,
+) -> Folds:
     """Every fold of a layer that can be generated, PE up to its rows, SIMD up to its columns or channels."""
     rows, columns = stage.dot.weights.codes.shape
     segment = columns // stage.segments
-    form = DotForm.of(stage.dot.weights, stage.input_type)
+    plain = LayerFold(1, 1, arithmetic=arithmetic)
+    form = plain.form(stage.dot.weights, stage.input_type)
+    problem = plain.planes_problem(form)
+    if problem is not None:
+        raise HardwareError(f"layer {stage.dot.name!r}: {problem}")
     widest = [min(segment, WORD_BITS_MOST // (pe * form.word_bits)) for pe in range(1, rows + 1)]
     pe = np.repeat(np.arange(1, rows + 1), widest)
     simd = np.concatenate([np.arange(1, most + 1) for most in widest])
@@ -69,7 +79,7 @@ def all_folds(network: IntegerNetwork, stage: Stage, device: Device, *, first: b
         [
             n
             for n in range(1, form.activation_planes + 1)
-            if LayerFold(1, 1, planes_in_time=n).planes_problem(form) is None
+            if replace(plain, planes_in_time=n).planes_problem(form) is None
         ]
     )
     pe, simd, turns = (np.repeat(pe, len(in_time)), np.repeat(simd, len(in_time)), np.tile(in_time, len(pe)))
@@ -83,7 +93,10 @@ def all_folds(network: IntegerNetwork, stage: Stage, device: Device, *, first: b
             for fold, turn in zip(folds, turns, strict=True)
         ]
         cycles = np.maximum(cycles, np.array(steps, dtype=np.int64))
-    priced = [price_folds(stage, pe, simd, turns, memory, device, first=first) for memory in device.memories]
+    priced = [
+        price_folds(stage, pe, simd, turns, memory, device, first=first, arithmetic=arithmetic)
+        for memory in device.memories
+    ]
     kinds = len(priced)
     tenths, blocks = (np.stack(amounts, axis=1).ravel() for amounts in zip(*priced, strict=True))
     pe, simd, turns, cycles = (np.repeat(values, kinds) for values in (pe, simd, turns, cycles))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..cost.area import CONVERTER_TENTHS, Device, Joint, joints
 from ..ir import IntegerNetwork
 from .choices import NEVER, Folds, all_folds, undominated
-from .folding import LayerFold
+from .folding import Arithmetic, LayerFold
 
 __all__ = ["Budget", "FoldSearch"]
 
@@ -111,11 +111,14 @@ class FoldSearch:
     HardwareError if a layer is too large to be generated at all.
     """
 
-    def __init__(self, network: IntegerNetwork, device: Device) -> None:
-        self._network, self._device = network, device
+    def __init__(self, network: IntegerNetwork, device: Device, arithmetic: Arithmetic = Arithmetic.PLANES) -> None:
+        self._network, self._device, self._arithmetic = network, device, arithmetic
         self._stages = list(network.stages())
         self.joints = joints(network)
-        self.folds = [all_folds(network, stage, device, first=index == 0) for index, stage in enumerate(self._stages)]
+        self.folds = [
+            all_folds(network, stage, device, first=index == 0, arithmetic=arithmetic)
+            for index, stage in enumerate(self._stages)
+        ]
 
     @cached_property
     def _steps(self) -> list[_Step]:
@@ -277,7 +280,9 @@ class FoldSearch:
     def _named(self, folds: Sequence[Folds], path: Sequence[int]) -> tuple[LayerFold, ...]:
         kinds = self._device.memories
         return tuple(
-            LayerFold(int(f.pe[i]), int(f.simd[i]), kinds[int(f.memory[i])], int(f.turns[i]))
+            LayerFold(
+                *(int(f.pe[i]), int(f.simd[i]), kinds[int(f.memory[i])], int(f.turns[i])), arithmetic=self._arithmetic
+            )
             for f, i in zip(folds, path, strict=True)
         )
 

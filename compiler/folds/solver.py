@@ -12,7 +12,7 @@ from ...errors import HardwareError, UsageError
 from ..cost.area import Area, Device, layer_areas
 from ..ir import Concat, Conv2d, IntegerNetwork, MaxPool, SumPool
 from ..schedule.plan import check_buildable
-from .folding import Folding, LayerFold, Popcount
+from .folding import Arithmetic, Folding, LayerFold, Popcount
 from .search import Budget, FoldSearch
 
 __all__ = [
@@ -29,14 +29,18 @@ _DEFAULT_LUTS = 1000  # but not less than that: engines of a small board would b
 _LUTS_WITHOUT_BUDGET = 50_000  # a board without a budget (ASIC) is folded as if it had that many
 
 
-def default_folding(network: IntegerNetwork, board: Board | None = None) -> Folding:
+def default_folding(
+    network: IntegerNetwork, board: Board | None = None, arithmetic: Arithmetic = Arithmetic.PLANES
+) -> Folding:
     """A modest folding for the board (the default board if None): the fastest within a tenth of its
     LUTs, or within 1,000 where a tenth is less.
+
+    arithmetic: of all layers, here and below. Multipliers are priced in LUTs, as if there were no DSP blocks.
 
     Cycles a frame are a power of two. HardwareError if even the slowest does not fit the board.
     """
     board = load_board(DEFAULT_BOARD) if board is None else board
-    search = _search(network, board)
+    search = _search(network, board, arithmetic)
     share = (board.budget.lut if board.budget else _LUTS_WITHOUT_BUDGET) // _DEFAULT_SHARE
     wished = Budget.of(Device.of(board), max(share, _DEFAULT_LUTS))
     cycles = 1 << (_fastest(network, search)[0] - 1).bit_length()
@@ -45,7 +49,9 @@ def default_folding(network: IntegerNetwork, board: Board | None = None) -> Fold
     return _within(network, search, board, cycles) if folds is None else _folding(network, folds, cycles, board)
 
 
-def fold_for_fps(network: IntegerNetwork, fps: float, board: Board) -> Folding:
+def fold_for_fps(
+    network: IntegerNetwork, fps: float, board: Board, arithmetic: Arithmetic = Arithmetic.PLANES
+) -> Folding:
     """The cheapest folding that yields at least `fps` frames a second at the board's clock."""
     if not fps > 0 or not math.isfinite(fps):
         raise UsageError(f"frames a second must be a positive number, not {fps}")
@@ -55,10 +61,12 @@ def fold_for_fps(network: IntegerNetwork, fps: float, board: Board) -> Folding:
             f"{fps:g} frames a second need more than one frame a cycle of {board.name}'s {board.hz} Hz; "
             f"at most {board.hz} fit"
         )
-    return fold_for_cycles(network, cycles, board)
+    return fold_for_cycles(network, cycles, board, arithmetic)
 
 
-def fold_for_cycles(network: IntegerNetwork, cycles: int, board: Board | None = None) -> Folding:
+def fold_for_cycles(
+    network: IntegerNetwork, cycles: int, board: Board | None = None, arithmetic: Arithmetic = Arithmetic.PLANES
+) -> Folding:
     """The cheapest folding whose stages all take at most `cycles` cycles a frame.
 
     With a board, its way to count bits is taken, its budgets of LUTs and block RAMs are kept, and HardwareError names
@@ -66,7 +74,7 @@ def fold_for_cycles(network: IntegerNetwork, cycles: int, board: Board | None = 
     """
     if cycles < 1:
         raise UsageError(f"cycles a frame must be a positive whole number, not {cycles}")
-    search = _search(network, board)
+    search = _search(network, board, arithmetic)
     fastest, layer = _fastest(network, search)
     if cycles < fastest:
         limit = "a pixel a cycle" if fastest == _pixel_bound(network)[0] else "as wide as memory words can be"
@@ -103,9 +111,9 @@ def estimate_luts(network: IntegerNetwork, folding: Folding, board: Board | None
     return sum(estimate_area(network, folding, board).values(), Area()).luts
 
 
-def _search(network: IntegerNetwork, board: Board | None) -> FoldSearch:
+def _search(network: IntegerNetwork, board: Board | None, arithmetic: Arithmetic = Arithmetic.PLANES) -> FoldSearch:
     check_buildable(network)
-    return FoldSearch(network, Device.of(board))
+    return FoldSearch(network, Device.of(board), arithmetic)
 
 
 def _within(network: IntegerNetwork, search: FoldSearch, board: Board | None, cycles: int) -> Folding:

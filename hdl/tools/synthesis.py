@@ -50,6 +50,11 @@ class Area:
         """LUTs of logic and of memories."""
         return self.luts + self.memory_luts
 
+    @property
+    def dsps(self) -> int:
+        """DSP blocks."""
+        return self.cells.get("DSP48E1", 0)
+
     def __add__(self, other: "Area") -> "Area":
         cells = Counter(self.cells) + Counter(other.cells)
         return Area(

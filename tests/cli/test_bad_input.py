@@ -90,6 +90,8 @@ CASES = [
     ("generate good.safetensors --fps 100 --folding slip.yaml", USAGE, "both"),
     ("generate good.safetensors --popcount lut7", USAGE, "lut6"),
     ("bench area --popcount lut7", USAGE, "lut6"),
+    ("generate good.safetensors --arithmetic dsp", USAGE, "planes or mac"),
+    ("compile empty --int8 --calibrate 0", USAGE, "calibrate"),
     ("bench cpu nowhere", DATA, "nowhere"),
     ("bench simulation nowhere", USAGE, "nowhere"),
     ("bench generation cut.safetensors", NETWORK, "cut.safetensors"),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import HardwareError, UsageError
-from .options import DataDir, Json, popcount_kind
+from .options import DataDir, Json, arithmetic_kind, popcount_kind
 from .output import print_json, print_lines, print_table
 
 __all__ = ["app"]
@@ -189,23 +189,28 @@ def fmax(
 def design(
     file: Annotated[Path, typer.Argument(help="Network file.", metavar="NETWORK", show_default=False)],
     folding: Annotated[Path, typer.Option(help="Folding to use.", metavar="FILE.yaml", show_default=False)],
+    arithmetic: Annotated[
+        str | None, typer.Option(help="planes (XNOR and popcount) or mac (multipliers). (default: as the folding says)")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where Yosys works.", metavar="DIR")] = Path("build/design-area"),
     workers: Annotated[int, typer.Option(help="Parts synthesized at once.", min=1)] = 2,
     as_json: Json = False,
 ) -> None:
     """Area of a whole accelerator by Yosys' synth_xilinx: part by part, and the sum."""
-    from ..compiler.folds.folding import load_folding
+    from ..compiler.folds.folding import load_folding, with_arithmetic
     from ..compiler.storage.network_file import load_network
     from ..hdl.tools.design_area import synthesize_design
 
     network = load_network(file)
     chosen = load_folding(folding, network)
+    if arithmetic is not None:
+        chosen = with_arithmetic(chosen, arithmetic_kind(arithmetic))
     result = synthesize_design(network, chosen, out, workers=workers)
     if as_json:
         print_json(result)
         return
     print_table(
-        ("part", "PE x SIMD", "LUT", "LUT as memory", "estimated LCs", "flip-flops", "RAMB36"),
+        ("part", "PE x SIMD", "LUT", "LUT as memory", "estimated LCs", "flip-flops", "DSP48", "RAMB36"),
         [
             (
                 name,
@@ -214,13 +219,15 @@ def design(
                 f"{area.memory_luts:,}",
                 f"{area.estimated_lcs:,}",
                 f"{area.flip_flops:,}",
+                f"{area.dsps:,}",
                 f"{area.block_rams:g}",
             )
             for name, area in (*result.parts.items(), ("total", result.total))
         ],
     )
     print_lines(
-        f"{result.total.all_luts:,} LUTs with those used as memory, {result.total.block_rams:g} RAMB36, "
+        f"{result.total.all_luts:,} LUTs with those used as memory, {result.total.dsps:,} DSP48, "
+        f"{result.total.block_rams:g} RAMB36, "
         f"one image every {result.cycles:,} cycles"
     )
 

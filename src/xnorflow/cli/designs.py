@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import HardwareError, UsageError
-from .options import DataDir, Json, popcount_kind
+from .options import DataDir, Json, arithmetic_kind, popcount_kind
 from .output import log, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def generate(
     popcount: Annotated[
         str | None, typer.Option(help="How bits are counted, adders or lut6. (default: as folding or board say)")
     ] = None,
+    arithmetic: Annotated[
+        str | None, typer.Option(help="planes (XNOR and popcount) or mac (multipliers). (default: as the folding says)")
+    ] = None,
     pipeline: Annotated[
         int, typer.Option(help="Registers from weights to counts: more for a faster clock.", min=1, max=64, metavar="N")
     ] = 1,
@@ -47,9 +50,17 @@ def generate(
     from .. import flow
 
     kind = None if popcount is None else popcount_kind(popcount)
-    print_generated(
-        flow.generate(file, board=board, folding=folding, fps=fps, popcount=kind, pipeline=pipeline, out=out)
+    generated = flow.generate(
+        file,
+        board=board,
+        folding=folding,
+        fps=fps,
+        popcount=kind,
+        arithmetic=None if arithmetic is None else arithmetic_kind(arithmetic),
+        pipeline=pipeline,
+        out=out,
     )
+    print_generated(generated)
 
 
 def print_generated(generated: "Generated") -> None:

@@ -9,9 +9,9 @@ import typer
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..compiler.folds.folding import Popcount
+    from ..compiler.folds.folding import Arithmetic, Popcount
 
-__all__ = ["DataDir", "Json", "one_of", "popcount_kind"]
+__all__ = ["DataDir", "Json", "arithmetic_kind", "one_of", "popcount_kind"]
 
 DataDir = Annotated[
     Path | None,
@@ -39,3 +39,12 @@ def popcount_kind(name: str) -> "Popcount":
     if name not in list(Popcount):
         raise UsageError(f"--popcount takes {' or '.join(Popcount)}, not {name!r}")
     return Popcount(name)
+
+
+def arithmetic_kind(name: str) -> "Arithmetic":
+    """What --arithmetic says that engines compute with."""
+    from ..compiler.folds.folding import Arithmetic
+
+    if name not in list(Arithmetic):
+        raise UsageError(f"--arithmetic takes {' or '.join(Arithmetic)}, not {name!r}")
+    return Arithmetic(name)

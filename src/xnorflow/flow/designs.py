@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
-from ..compiler.folds.folding import Folding, Popcount, load_folding
+from ..compiler.folds.folding import Arithmetic, Folding, Popcount, load_folding, with_arithmetic
 from ..compiler.folds.solver import default_folding, fold_for_fps
 from ..compiler.storage.network_file import load_network
 from ..config import from_mapping
@@ -57,6 +57,7 @@ def generate(
     folding: Path | str | None = None,
     fps: float | None = None,
     popcount: Popcount | str | None = None,
+    arithmetic: Arithmetic | str | None = None,
     pipeline: int = 1,
     out: Path | str | None = None,
 ) -> Generated:
@@ -65,6 +66,7 @@ def generate(
     board: the name of a known board or a YAML file. The folding comes from a YAML file, or is solved for `fps`
     frames a second at the board's clock, or is the default for the board. popcount: how bits are counted, where not as
     the folding says; explicit LUTs (`lut6`) take the least area, portable `adders` simulate ten times faster.
+    arithmetic: what all layers compute with, where not as the folding says: bit `planes` or multipliers (`mac`).
     pipeline: registers from each engine's weights to its counts; more make a faster clock and cost latency alone.
     """
     from ..hdl.generate import load_design, write_design
@@ -74,16 +76,20 @@ def generate(
         raise UsageError("give a folding or frames per second, not both")
     if popcount is not None and popcount not in list(Popcount):
         raise UsageError(f"popcount must be {' or '.join(Popcount)}, not {popcount!r}")
+    if arithmetic is not None and arithmetic not in list(Arithmetic):
+        raise UsageError(f"arithmetic must be {' or '.join(Arithmetic)}, not {arithmetic!r}")
     if pipeline < 1:
         raise UsageError(f"pipeline must be a positive whole number, not {pipeline}")
     network = load_network(file)
     target = load_board(board)
     if folding is not None:
         chosen = load_folding(Path(folding), network)
+        if arithmetic is not None:
+            chosen = with_arithmetic(chosen, Arithmetic(arithmetic))
     elif fps is not None:
-        chosen = fold_for_fps(network, fps, target)
+        chosen = fold_for_fps(network, fps, target, Arithmetic(arithmetic or Arithmetic.PLANES))
     else:
-        chosen = default_folding(network, target)
+        chosen = default_folding(network, target, Arithmetic(arithmetic or Arithmetic.PLANES))
     if popcount is not None:
         chosen = replace(chosen, popcount=Popcount(popcount))
     folder = Path(out) if out else Path(file).parent / "design"
