@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .data.datasets import Samples, load_dataset
     from .layers.activations import LinearQuant, LogQuant
+    from .layers.dropout import Dropout
     from .layers.modules import (
         BinaryLinear,
         ChannelsFirst,
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from .layers.norms import BatchNorm1d, BatchNorm2d, ScoreNorm
     from .layers.qnn import LogWeights, SignedWeights, TernaryWeights
     from .layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
+    from .layers.randomness import keyed
     from .layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRNN
     from .loop.losses import cross_entropy, square_hinge
-    from .loop.optim import build_optimizer
+    from .loop.optim import build_optimizer, clip_latent_weights
     from .loop.runs import TrainedRun, load_run
+    from .loop.seeds import SeedsResult, train_seeds
     from .loop.trainer import TrainResult, train_recipe
     from .recipe import Recipe, list_recipes, load_recipe
 
@@ -37,6 +40,7 @@ __all__ = [
     "BipolarWeights",
     "CellSpec",
     "ChannelsFirst",
+    "Dropout",
     "FloatWeights",
     "InputQuantizer",
     "LinearQuant",
@@ -51,6 +55,7 @@ __all__ = [
     "Recipe",
     "Samples",
     "ScoreNorm",
+    "SeedsResult",
     "Sign",
     "SignedWeights",
     "SumPool2d",
@@ -59,17 +64,22 @@ __all__ = [
     "TrainedRun",
     "WeightQuantizer",
     "build_optimizer",
+    "clip_latent_weights",
     "cross_entropy",
+    "keyed",
     "list_recipes",
     "load_dataset",
     "load_recipe",
     "load_run",
     "square_hinge",
     "train_recipe",
+    "train_seeds",
 ]
 
 _HOMES = {
     "layers.activations": ("LinearQuant", "LogQuant"),
+    "layers.dropout": ("Dropout",),
+    "layers.randomness": ("keyed",),
     "data.datasets": ("Samples", "load_dataset"),
     "layers.norms": ("BatchNorm1d", "BatchNorm2d", "ScoreNorm"),
     "layers.modules": (
@@ -77,7 +87,8 @@ _HOMES = {
         *("QuantConv2d", "QuantLinear", "QuantReLU", "Sign", "SumPool2d"),
     ),
     "loop.losses": ("cross_entropy", "square_hinge"),
-    "loop.optim": ("build_optimizer",),
+    "loop.optim": ("build_optimizer", "clip_latent_weights"),
+    "loop.seeds": ("SeedsResult", "train_seeds"),
     "layers.qnn": ("LogWeights", "SignedWeights", "TernaryWeights"),
     "layers.quantizers": ("BinaryWeights", "BipolarWeights", "FloatWeights", "WeightQuantizer"),
     "recipe": ("Recipe", "list_recipes", "load_recipe"),
