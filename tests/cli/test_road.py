@@ -61,6 +61,27 @@ def test_eval_agrees_with_pytorch(road: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.startswith("10 images of digits train: accuracy ")
 
 
+def test_eval_of_a_run_takes_the_weights_that_one_wants(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, file = str(road / "run"), str(road / "network.safetensors")
+    found = {}
+    for arguments in ([run, "--weights", "real"], [run], [file]):
+        assert main(["eval", *arguments, "--json"]) == 0
+        found[arguments[-1]] = json.loads(capsys.readouterr().out)
+    assert found[run]["accuracy"] == found[file]["accuracy"]
+    assert (found[run]["weights"], found["real"]["weights"]) == ("binary", "real")
+    assert main(["eval", run, "--weights", "real"]) == 0
+    assert "images of digits test, real weights: accuracy" in capsys.readouterr().out
+    for arguments, message in (
+        ([run, "--weights", "ensemble"], "weights are all stochastic"),
+        ([run, "--weights", "both"], "--weights takes binary, real or ensemble"),
+        ([file, "--weights", "real"], "--weights goes with the folder of a run"),
+        ([run, "--data", "digits"], "its own data set"),
+        ([run, "--draws", "0"], "draws must be positive"),
+    ):
+        assert main(["eval", *arguments]) != 0
+        assert message in capsys.readouterr().err
+
+
 def test_eval_against_another_run_fails(road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = str(tmp_path / "other")
     assert main(["train", "digits", "--out", other, *QUICK, "--seed", "7"]) == 0

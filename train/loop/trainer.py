@@ -23,6 +23,7 @@ from ..data.augment import distort
 from ..data.text import STREAMS
 from ..layers.randomness import hashed, keyed
 from ..layers.sequences import begin_streams, whole_sequences
+from ..layers.whitening import GcnZca
 from ..models.build import build_model
 from ..recipe import Recipe, load_recipe, with_overrides
 from .evaluate import class_scores
@@ -140,6 +141,8 @@ def _train(job: _Job, saved: Saved | None) -> TrainResult:
         note = warm_start(model, Path(recipe.init))
         if progress:
             progress.note(note)
+    if recipe.preprocess is not None and not saved:
+        _fit_whitening(model, job.data["train"])
     state = TrainingState(model, build_optimizer(model, recipe.optimizer))
     if saved:
         state.restore(job.folder, saved)
@@ -254,6 +257,13 @@ def _gradients(
     state.hits += int(all_hits)
 
 
+def _fit_whitening(model: nn.Module, data: Feed) -> None:
+    samples, _ = next(data.batches([torch.arange(len(data))]))
+    for module in model.modules():
+        if isinstance(module, GcnZca):
+            module.fit(samples)
+
+
 def _measured(job: _Job, model: nn.Sequential, split: str) -> Measured:
     """What the network does on a split, each process taking its share; of a text each process reads all."""
     data = job.data[split]
@@ -262,5 +272,5 @@ def _measured(job: _Job, model: nn.Sequential, split: str) -> Measured:
     pieces = torch.arange(len(data)).split(min(len(data), whole_sequences(model, _EVALUATED)))
     hits = torch.zeros(1, dtype=torch.float64, device=job.device)
     for images, labels in data.batches(pieces[job.group.rank :: job.group.size]):
-        hits += (class_scores(model, images).argmax(1) == labels).sum()
+        hits += (class_scores(model, images, job.recipe.evaluation).argmax(1) == labels).sum()
     return Measured(job.group.sum(hits)[0] / len(data))

@@ -25,8 +25,8 @@ def build_model(recipe: Recipe) -> nn.Sequential:
 
     [whiten,] quantize, [channels, then per convolution i: conv_i, conv_norm_i, conv_act_i, [pool_i],] or [channels and
     what `residual.residual_layers` lists,] or [embed, embed_act, cell,] flatten, [drop0], then per hidden layer i:
-    fc_i, norm_i, act_i, [drop_i], then fc and scores. A decoupled activation is part of the norm_i in front (`duo.twins`).
-    Or quantize and what `networks` has of that name.
+    fc_i, norm_i, act_i, [drop_i], then fc and scores. A decoupled activation is part of the norm_i in front
+    (`duo.twins`). Or quantize and what `networks` has of that name.
     The names are those that the exported network and the Verilog show.
     UsageError where the convolutions leave nothing of the map.
     """

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ..errors import NetworkFileError
-from .options import DataDir, Json
+from ..errors import NetworkFileError, UsageError
+from .options import DataDir, Json, one_of
 from .output import plain, print_json, print_lines, print_table
+from .sizes import print_size
 
 __all__ = ["compile_command", "evaluate", "import_bnn_pynq", "inspect", "predict"]
 
@@ -54,10 +55,22 @@ def import_bnn_pynq(
     print_lines(f"{imported.path}: {layers} layers, {imported.size:,} bytes, sha256 {imported.sha256}")
 
 
-def inspect(file: File, as_json: Json = False) -> None:
-    """Show a network: shapes, bits, weights, operations, thresholds, bytes."""
+def inspect(
+    file: Annotated[
+        Path,
+        typer.Argument(help="Network file (.safetensors), or a recipe.", metavar="FILE-or-RECIPE", show_default=False),
+    ],
+    stage: Annotated[
+        str | None, typer.Option(help="Of a recipe with duo: baseline, coupled, tuned, decoupled.", metavar="STAGE")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a network: shapes, bits, weights, operations, thresholds, bytes; of a recipe its memory and operations."""
     from .. import flow
 
+    if file.suffix != ".safetensors":
+        print_size(file, stage, as_json)
+        return
     table = flow.inspect_file(file)
     if as_json:
         print_json(table)
@@ -83,7 +96,14 @@ def inspect(file: File, as_json: Json = False) -> None:
 
 
 def evaluate(
-    file: File,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Network file (.safetensors); or the folder of a trained run, then in PyTorch.",
+            metavar="FILE|RUN_DIR",
+            show_default=False,
+        ),
+    ],
     data: Annotated[
         str | None, typer.Option(help="Data set, such as digits or mnist. (default: the network's own)", metavar="NAME")
     ] = None,
@@ -93,12 +113,34 @@ def evaluate(
         Path | None,
         typer.Option(help="Trained run: compare every code and score with PyTorch.", metavar="RUN_DIR"),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a run: binary (those that go to hardware), real, or ensemble (of sampled stochastic ones). "
+            "(default: binary)",
+            metavar="KIND",
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Networks of an ensemble.", metavar="N")] = 20,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Measure a network's accuracy, and its agreement with the PyTorch run it came from."""
     from .. import flow
 
+    if file.is_dir():
+        if data is not None or against is not None:
+            raise UsageError(f"{file} is a run: it is evaluated on its own data set, and against nothing else")
+        kind = one_of("--weights", weights or "binary", ("binary", "real", "ensemble"))
+        of_run = flow.evaluate_run(file, weights=kind, draws=draws, split=split, limit=limit, data_dir=data_dir)
+        if as_json:
+            print_json(of_run)
+        else:
+            name = f"an ensemble of {of_run.draws}" if of_run.draws else f"{of_run.weights} weights"
+            print_lines(f"{of_run.images:,} images of {of_run.data} {split}, {name}: accuracy {of_run.accuracy:.2%}")
+        return
+    if weights is not None:
+        raise UsageError(f"--weights goes with the folder of a run; {file} has the quantized weights alone")
     result = flow.evaluate(file, data, split=split, limit=limit, against=against, data_dir=data_dir)
     if as_json:
         print_json(result)

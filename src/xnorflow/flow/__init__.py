@@ -12,6 +12,7 @@ from .boards import BuildResult, build
 from .compare import Comparison, compare, compare_training, fetch
 from .designs import DEFAULT_BOARD, Generated, generate, report, sends, simulate
 from .devices import DeviceRun, run
+from .evaluation import RunEvaluation, evaluate_run
 from .folds import Folded, FoldedLayer, fold
 from .networks import (
     CompiledFile,
@@ -36,11 +37,13 @@ __all__ = [
     "FoldedLayer",
     "Generated",
     "Prediction",
+    "RunEvaluation",
     "build",
     "compare",
     "compare_training",
     "compile_run",
     "evaluate",
+    "evaluate_run",
     "fetch",
     "fold",
     "generate",
