@@ -13,6 +13,8 @@ from activations.test_unit import constants, thresholds
 from amaranth.lib import wiring
 from dot.test_engine import COUNTS, params_of
 from dot.test_engine_groups import params_of as params_of_groups
+from dot.test_mac import ENGINES as MAC_ENGINES
+from dot.test_mac import engine as engine_of
 from farm import Farm
 from maps.test_pool import POOLS
 from maps.test_window import GEOMETRIES
@@ -122,6 +124,9 @@ def engines() -> dict[str, Case]:
     for pe, turns in ((4, 2), (10, 4)):  # planes in time; the second one has a buffer for them alone
         params = params_of(10, 30, pe, 8, 4, 15, 1, name=f"t{turns}")
         params = replace(params, fold=LayerFold(pe, 8, planes_in_time=turns))
+        cases[params.name] = stream(Engine(params), params.synapse_folds, params.neuron_folds)
+    for number in (0, 3, 4):  # multipliers
+        params = engine_of(MAC_ENGINES[number], f"m{number}")
         cases[params.name] = stream(Engine(params), params.synapse_folds, params.neuron_folds)
     for name in ("depthwise", "depthwise_at_once", "in_turn", "two_groups", "planes_in_turn"):
         grouped = params_of_groups(name)
