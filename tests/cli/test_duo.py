@@ -48,3 +48,14 @@ def test_gradient_mismatch_prints_a_table_and_writes_both_files(
     assert "--surrogates takes clipped, identity" in capsys.readouterr().err
     assert main([*small, "--variable", "codes"]) != 0
     assert "--variable takes inputs or weights, not 'codes'" in capsys.readouterr().err
+
+
+def test_inspect_of_a_recipe_shows_a_stage_before_it_is_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "digits-duo", "--stage", "decoupled"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:6]] == ["conv1", "conv2", "fc1", "fc2"]
+    assert "W1 A1" in lines[3] and lines[7].startswith("total")
+    assert main(["inspect", "digits", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["layers"][0]["weight_bits"] == 1
+    assert main(["inspect", "digits-duo", "--stage", "other"]) != 0
+    assert "--stage takes baseline, coupled, tuned or decoupled, not 'other'" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from ..errors import NetworkFileError, UsageError
 from .options import DataDir, Json, one_of
 from .output import plain, print_json, print_lines, print_table
 from .sizes import print_size
+from .sizes import print_size
 
 __all__ = ["compile_command", "evaluate", "import_bnn_pynq", "inspect", "predict"]
 
@@ -68,7 +69,7 @@ def inspect(
     """Show a network: shapes, bits, weights, operations, thresholds, bytes; of a recipe its memory and operations."""
     from .. import flow
 
-    if file.suffix != ".safetensors":
+    if file.suffix in (".yaml", ".yml") or (file.name == str(file) and not file.suffix and not file.exists()):
         print_size(file, stage, as_json)
         return
     table = flow.inspect_file(file)
