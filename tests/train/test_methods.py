@@ -55,7 +55,7 @@ METHODS = {
     "QNN of powers of two": digits("log", 4, ActivationSpec("log_relu", 3, 0.0625)),
     "QNN, gradients of 6 bits": digits(activation=RELU, gradients=GradientSpec("linear", 6)),
     "QNN, gradients of powers of two": digits(activation=RELU, gradients=GradientSpec("log", 6)),
-    "BinaryConnect, stochastic": digits("stochastic", epochs=8),
+    "BinaryConnect, stochastic": digits("stochastic", epochs=12, optimizer=replace(ADAM, lr=0.05)),
     "BinaryConnect, ternary": digits("ternary", activation=RELU),
     "BinaryConnect, ReLU of 8 bits": digits(activation=ActivationSpec("relu", 8, 0.03125)),
     "Bop": digits(optimizer=OptimizerSpec(lr=0.01, kind="bop", schedule="constant", flip_rate=1e-2)),
