@@ -61,7 +61,11 @@ def _ptb(name: str, md5: str) -> PublicFile:
 
 
 _CIFAR_BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
-_SHAKESPEARE = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+_SHAKESPEARE = PublicFile(
+    "input.txt",
+    "6fb458f1232090904fb40fe944165e91",
+    ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
+)
 
 PUBLIC: dict[str, tuple[PublicFile, ...]] = {
     "mnist": (
@@ -88,7 +92,8 @@ PUBLIC: dict[str, tuple[PublicFile, ...]] = {
         _ptb("ptb.valid.txt", "aa0affc06ff7c36e977d7cd49e3839bf"),
         _ptb("ptb.test.txt", "8b80168b89c18661a38ef683c0dc3721"),
     ),
-    "shakespeare": (PublicFile("input.txt", "6fb458f1232090904fb40fe944165e91", (_SHAKESPEARE,)),),
+    "shakespeare": (_SHAKESPEARE,),
+    "tiny-shakespeare": (_SHAKESPEARE,),
 }
 """The files of each data set that can be had without an account. The sums are those that the publishers or, for text,
 torchtext and many users give; MNIST's, the Penn Treebank's and tiny-shakespeare's were compared with real copies."""

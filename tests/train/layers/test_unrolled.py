@@ -93,6 +93,16 @@ def test_training_and_evaluation_make_the_integers_of_the_documentation(gate_bit
         assert np.array_equal(layer.train(training)(x.float()).detach().numpy(), expected)
 
 
+def test_no_gradient_passes_a_cell_at_its_limit() -> None:
+    layer = QuantLSTM(2, 1, weight=WEIGHT, bits=4, cell=CellSpec(4, 5, 4), steps=3)  # |c| is 1 at most
+    with torch.no_grad():
+        layer.bias.copy_(torch.tensor([2.0, 2.0, 0.0, 2.0]))  # i, f and g are large: c is cut from the second step on
+        layer.gain.zero_()
+    layer(torch.ones(3, 2))[2].sum().backward()
+    assert layer.bias.grad is not None
+    assert layer.bias.grad[[0, 1, 3]].tolist() == [0, 0, 0] and float(layer.bias.grad[2]) != 0
+
+
 def test_narrow_products_stay_near() -> None:
     layer = layer_of("lstm")
     x = torch.randint(0, 256, (STEPS * 64, 6)) * 2.0 - 255
