@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .data.datasets import Samples, load_dataset
     from .layers.activations import LinearQuant, LogQuant
+    from .layers.ap2 import ap2
     from .layers.dropout import Dropout
+    from .layers.gradients import GradientQuantizer
     from .layers.modules import (
         BinaryLinear,
         ChannelsFirst,
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
     from .layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights, WeightQuantizer
     from .layers.randomness import keyed
     from .layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRNN
+    from .layers.shift_norms import ShiftBatchNorm1d, ShiftBatchNorm2d, ShiftScoreNorm
+    from .layers.surrogates import SURROGATES, Surrogate
+    from .layers.whitening import GcnZca
+    from .loop.adamax import ShiftAdaMax
+    from .loop.bop import Bop, Together
     from .loop.losses import cross_entropy, square_hinge
     from .loop.optim import build_optimizer, clip_latent_weights
     from .loop.runs import TrainedRun, load_run
@@ -33,15 +40,19 @@ if TYPE_CHECKING:
     from .recipe import Recipe, list_recipes, load_recipe
 
 __all__ = [
+    "SURROGATES",
     "BatchNorm1d",
     "BatchNorm2d",
     "BinaryLinear",
     "BinaryWeights",
     "BipolarWeights",
+    "Bop",
     "CellSpec",
     "ChannelsFirst",
     "Dropout",
     "FloatWeights",
+    "GcnZca",
+    "GradientQuantizer",
     "InputQuantizer",
     "LinearQuant",
     "LogQuant",
@@ -56,13 +67,20 @@ __all__ = [
     "Samples",
     "ScoreNorm",
     "SeedsResult",
+    "ShiftAdaMax",
+    "ShiftBatchNorm1d",
+    "ShiftBatchNorm2d",
+    "ShiftScoreNorm",
     "Sign",
     "SignedWeights",
     "SumPool2d",
+    "Surrogate",
     "TernaryWeights",
+    "Together",
     "TrainResult",
     "TrainedRun",
     "WeightQuantizer",
+    "ap2",
     "build_optimizer",
     "clip_latent_weights",
     "cross_entropy",
@@ -81,6 +99,13 @@ _HOMES = {
     "layers.dropout": ("Dropout",),
     "layers.randomness": ("keyed",),
     "data.datasets": ("Samples", "load_dataset"),
+    "layers.ap2": ("ap2",),
+    "layers.gradients": ("GradientQuantizer",),
+    "layers.shift_norms": ("ShiftBatchNorm1d", "ShiftBatchNorm2d", "ShiftScoreNorm"),
+    "layers.surrogates": ("SURROGATES", "Surrogate"),
+    "layers.whitening": ("GcnZca",),
+    "loop.adamax": ("ShiftAdaMax",),
+    "loop.bop": ("Bop", "Together"),
     "layers.norms": ("BatchNorm1d", "BatchNorm2d", "ScoreNorm"),
     "layers.modules": (
         *("BinaryLinear", "ChannelsFirst", "InputQuantizer"),

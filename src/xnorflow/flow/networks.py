@@ -241,11 +241,16 @@ def _checked(network: "IntegerNetwork", raw: Raw, what: str) -> Raw:
 
 
 def _provenance(run: "TrainedRun") -> dict[str, str]:
-    """Where a compiled network came from, as its file tells: no dates and no paths, the same run gives the same."""
+    """Where a compiled network came from, as its file tells: no dates and no paths, the same run gives the same.
+
+    Accuracies of other weights than the network's, the real ones, are left out.
+    """
     from .. import __version__
 
     recipe, summary = run.recipe, run.summary
     accuracies = {key: repr(summary[key]) for key in ("val_accuracy", "test_accuracy") if key in summary}
+    if recipe.evaluation != "binary":
+        accuracies = {}
     return {
         "data": recipe.dataset,
         "description": recipe.description,
