@@ -1,5 +1,6 @@
 """Commands on hardware: boards, generate, simulate, report."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 from ..errors import HardwareError, UsageError
 from .options import DataDir, Json, arithmetic_kind, popcount_kind
 from .output import log, print_json, print_lines, print_table
+from .progress import working
 
 if TYPE_CHECKING:
     from ..flow import Generated
@@ -22,7 +24,7 @@ def boards() -> None:
     from ..boards.loader import list_boards
 
     for board in list_boards():
-        print_lines(f"{board.name:16} {board.title}, {board.clock.hz / 1e6:g} MHz")
+        print_lines(f"{board.name:16} {board.title}, {board.hz / 1e6:g} MHz")
 
 
 def generate(
@@ -89,7 +91,7 @@ def print_generated(generated: "Generated") -> None:
     for warning in waste_warnings(table):
         log(f"warning: {warning}")
     cycles = generated.design.manifest.initiation_interval
-    hertz = generated.board.clock.hz
+    hertz = generated.board.hz
     print_lines(
         f"{generated.design.path}: one image every {cycles:,} cycles, "
         f"{hertz / cycles:,.0f} a second at {hertz / 1e6:g} MHz ({generated.board.name})"
@@ -97,25 +99,33 @@ def print_generated(generated: "Generated") -> None:
 
 
 def build(design: Design, as_json: Json = False) -> None:
-    """Make the bitstream of a design for its board, with the open tools."""
+    """Make the bitstream of a design for its board with the open tools; for Xilinx an estimate of its size."""
     from .. import flow
 
-    result = flow.build(design, progress=log)
+    with working(sys.stderr) as progress:
+        result = flow.build(design, progress=progress)
     if as_json:
         print_json(result)
         return
     print_table(
         ("", "used", "available", "share"),
         [
-            (name, f"{there.used:,}", f"{there.available:,}", f"{there.used / there.available:.0%}")
+            (name, f"{there.used:,}", f"{there.available:,}", f"{there.used / max(1, there.available):.0%}")
             for name, there in result.resources.items()
         ],
     )
-    print_lines(
-        f"{result.bitstream}: up to {result.fmax_hz / 1e6:.1f} MHz, the clock of {result.board} has "
-        f"{result.clock_hz / 1e6:g} MHz; {result.frames_per_s:,.0f} images a second inside the device; "
-        f"{result.seconds:.0f} s"
-    )
+    rate = f"{result.frames_per_s:,.0f} images a second inside the device"
+    if result.bitstream is None or result.fmax_hz is None:
+        print_lines(
+            f"an estimate for {result.board} by Yosys' synthesis alone: no open tools place and route for it, so no "
+            f"clock is known; {rate} at {result.clock_hz / 1e6:.6g} MHz, if Vivado meets it (scripts: {design}/board); "
+            f"{result.seconds:.0f} s"
+        )
+    else:
+        print_lines(
+            f"{result.bitstream}: up to {result.fmax_hz / 1e6:.1f} MHz, the clock of {result.board} has "
+            f"{result.clock_hz / 1e6:.6g} MHz; {rate}; {result.seconds:.0f} s"
+        )
 
 
 def simulate(
