@@ -19,6 +19,8 @@ from xnorflow.train.layers.modules import InputQuantizer, QuantLinear
 from xnorflow.train.layers.norms import ScoreNorm
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights
 from xnorflow.train.layers.recurrent import CellSpec, QuantHardtanh, QuantLSTM, QuantRecurrent, QuantRNN
+from xnorflow.train.models.build import build_model
+from xnorflow.train.recipe import load_recipe, with_overrides
 
 
 def module_of(layer: QuantRecurrent, symbols: int = 9, classes: int = 5) -> nn.Sequential:
@@ -121,3 +123,21 @@ def test_layers_with_sequences_of_several_lengths_are_refused() -> None:
     module = nn.Sequential(layers()["lstm"], layers()["narrow"])
     with pytest.raises(UsageError, match="sequences of"):
         sequence_ends(module, 12)
+
+
+@pytest.mark.parametrize("name", ["ptb-lstm-w4a4", "ptb-lstm-w3a4", "char-rnn-w4a4", "char-lstm-w4a4"])
+def test_networks_of_tokens_compile_as_dense_layers_on_one_hot_samples(name: str) -> None:
+    torch.manual_seed(2)
+    small = ["dataset=text", "model.recurrent.embed=8", "model.recurrent.hidden=12", "batch=512"]
+    module = build_model(with_overrides(load_recipe(name), small)).eval()
+    with torch.no_grad():
+        module.cell.gain.uniform_(-2, 2)
+        module.text.scores.weight.uniform_(-2, 2)
+        module.text.scores.bias.uniform_(-1, 1)
+    tokens = np.random.default_rng(1).integers(0, 97, (200, 1)).astype(np.int32)
+    samples = np.eye(97, dtype=np.uint8)[tokens[:, 0]]
+    network = compile_module(module, samples[:1])
+    comparison = compare_with_module(network, module, samples)
+    assert (comparison.disagreements, comparison.plain_differences) == (0, 0)
+    classes = golden.run(network, network.input_codes(samples), last=sequence_ends(module, 200)).classes
+    assert np.array_equal(classes, module(torch.from_numpy(tokens)).argmax(1).numpy())
