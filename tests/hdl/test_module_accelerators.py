@@ -13,6 +13,7 @@ from xnorflow.compiler import compare_with_module, compile_module, golden
 from xnorflow.compiler.folds.folding import Folding, LayerFold
 from xnorflow.compiler.ir import Conv2d, IntegerNetwork, MaxPool, SumPool, Threshold
 from xnorflow.compiler.types import AccType
+from xnorflow.train.duo.twins import Twins
 from xnorflow.train.layers.modules import (
     BinaryLinear,
     ChannelsFirst,
@@ -92,6 +93,14 @@ MODULES = {
          BinaryLinear(140, 3)],
         [(2, 2), (2, 4), (1, 10)],
     ),
+    # BinaryDuo: a ternary layer, then decoupled ones, whose accumulators and pool have two readers each
+    "duo": (
+        (6, 7, 2),
+        [*front(), conv(2, 4, 3, padding=1), BatchNorm2d(4), QuantReLU(2, 0.5, top=2),
+         conv(4, 6, 3), nn.MaxPool2d(2), Twins(lambda: BatchNorm2d(6), lambda: QuantReLU(1, 1.0)), nn.Flatten(),
+         BinaryLinear(48, 12), Twins(lambda: BatchNorm1d(12), lambda: QuantReLU(1, 1.0)), BinaryLinear(24, 3)],
+        [(2, 2), (3, 4), (4, 6), (1, 8)],
+    ),
 }  # fmt: skip
 
 
@@ -143,7 +152,7 @@ def test_the_network_equals_the_module(name: str) -> None:
 def test_the_kinds_of_nodes_are_all_there() -> None:
     nodes = [node for name in MODULES for node in built(name)[2].nodes]
     pools = [node for node in nodes if isinstance(node, MaxPool)]
-    assert sum(isinstance(node.type, AccType) for node in pools) == 3 and len(pools) == 4
+    assert sum(isinstance(node.type, AccType) for node in pools) == 4 and len(pools) == 5
     assert sum(isinstance(node, SumPool) for node in nodes) == 3
     assert [node.groups for node in nodes if isinstance(node, Conv2d) and node.groups > 1] == [5, 6, 2, 4]
     assert sum(isinstance(node, Conv2d) and len(node.padding) == 4 for node in nodes) == 2
