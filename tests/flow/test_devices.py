@@ -89,7 +89,9 @@ def board(simulator: Path, *, flip_every: int = 0, cycles: int = 12, locked: int
     try:
         while not terminal.exists() and thread.is_alive():
             sleep(0.02)
-        yield terminal.read_text() if terminal.exists() else "/dev/no-simulation"
+        if not terminal.exists():
+            raise failures[0]
+        yield terminal.read_text()
     finally:
         stop.touch()
         thread.join()

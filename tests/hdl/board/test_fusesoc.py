@@ -55,7 +55,9 @@ def test_fusesoc_sets_up_the_bitstream(tmp_path: Path, board: str, words: list[s
     assert "bitstream" in shown
     fusesoc(design, "run", "--setup", "--target", "bitstream", "--build-root", str(tmp_path / "build"), core["name"])
     (folder,) = (tmp_path / "build").glob("*/bitstream")
-    text = "".join(path.read_text() for path in folder.iterdir() if path.is_file() and path.suffix in (".yml", ".tcl", ""))
+    text = "".join(
+        path.read_text() for path in folder.iterdir() if path.is_file() and path.suffix in (".yml", ".tcl", "")
+    )
     for word in (*words, "board_top"):
         assert word in text, word
     memories = {path.name for path in (design / "rtl").glob("*.hex")}
