@@ -22,7 +22,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = (
     *("train", "train-duo", "duo-results", "gradient-mismatch", "recipes"),
     *("compile", "import-bnn-pynq", "inspect", "eval", "predict"),
-    *("boards", "fold", "generate", "build", "run", "simulate", "compare", "fetch", "report", "demo", "doctor", "bench"),
+    *("boards", "fold", "generate", "build", "run", "simulate", "compare", "fetch", "report"),
+    *("demo", "doctor", "bench"),
 )
 
 
