@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UsageError
-from .sync import processes, synchronised_norm
+from .sync import step_by_step, synchronised_norm
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "ScoreNorm", "scaled"]
 
@@ -36,7 +36,7 @@ class BatchNorm1d(nn.BatchNorm1d):
         """(B, C) or (B, C, L), normalised per channel, in x's dtype."""
         if not self.training and self.running_var is not None:
             return scaled(x, *_affine(self))
-        return synchronised_norm(self, x) if processes() > 1 else super().forward(x)
+        return synchronised_norm(self, x) if step_by_step(x) else super().forward(x)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -46,7 +46,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         """(B, C, H, W), normalised per channel, in x's dtype."""
         if not self.training and self.running_var is not None:
             return scaled(x, *_affine(self))
-        return synchronised_norm(self, x) if processes() > 1 else super().forward(x)
+        return synchronised_norm(self, x) if step_by_step(x) else super().forward(x)
 
 
 def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -101,7 +101,7 @@ class ScoreNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C) accumulators to scores: x's dtype in training, float64 in eval mode."""
         if self.training:
-            return synchronised_norm(self, x) if processes() > 1 else super().forward(x)
+            return synchronised_norm(self, x) if step_by_step(x) else super().forward(x)
         multiplier, offset, exponent = self.integer_affine()
         return (x.double() * multiplier.double() + offset.double()) * 2.0**-exponent
 

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["processes", "sum_over_processes", "synchronised_norm"]
+__all__ = ["processes", "step_by_step", "sum_over_processes", "synchronised_norm"]
 
 
 class _Sum(torch.autograd.Function):
@@ -42,6 +42,15 @@ def processes() -> int:
 def sum_over_processes(x: Tensor) -> Tensor:
     """The element-wise sum of all processes' tensors of one shape, differentiable. Every process must call it."""
     return _sum(x) if processes() > 1 else x
+
+
+def step_by_step(x: Tensor) -> bool:
+    """Whether BatchNorm of x is `synchronised_norm`: with several processes, and in float64, which is for comparisons.
+
+    torch's kernel contracts x * alpha - mean * alpha, so that an accumulator that equals its mean does not always yield
+    the bias, and a sign behind it is another: one process and several would differ in more than rounding.
+    """
+    return processes() > 1 or x.dtype == torch.float64
 
 
 def synchronised_norm(norm: _BatchNorm, x: Tensor) -> Tensor:

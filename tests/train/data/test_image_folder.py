@@ -14,7 +14,8 @@ from xnorflow.train.data.image_folder import central_crop, list_pictures, random
 from xnorflow.train.loop.checkpoint import load_tensors
 from xnorflow.train.loop.feed import FromFiles
 from xnorflow.train.loop.trainer import train_recipe
-from xnorflow.train.recipe import ConvSpec, FolderSpec, InputSpec, OptimizerSpec, WeightSpec
+from xnorflow.train.models.spec import NetworkSpec
+from xnorflow.train.recipe import ConvSpec, FolderSpec, InputSpec, ModelSpec, OptimizerSpec, WeightSpec
 
 
 @pytest.fixture(scope="module")
@@ -117,30 +118,49 @@ def test_whole_splits_are_read_for_evaluation(folder):
     assert samples.class_names == ("0", "1", "2")
 
 
-def test_a_folder_trains_resumes_and_is_shared_by_two_processes(recipe, folder, tmp_path):
-    class Stop:
-        def start(self, *_): ...
-        def epoch(self, _): ...
-        def note(self, _): ...
+class Stop:
+    """Progress that ends a run in front of a step's end."""
 
-        def step(self, epoch, step):
-            if (epoch, step) == (2, 2):
-                raise KeyboardInterrupt
+    def __init__(self, *place):
+        self.place = place
 
-    recipe = replace(
-        recipe, epochs=2, precision="float64", optimizer=OptimizerSpec(0.01, schedule="constant", kind="sgd")
-    )
+    def start(self, *_): ...
+    def epoch(self, _): ...
+    def note(self, _): ...
+
+    def step(self, *place):
+        if place == self.place:
+            raise KeyboardInterrupt
+
+
+def trains_resumes_and_is_shared(recipe, folder, tmp_path):
+    """A run; the same cut in its last epoch and resumed with another number of workers; the same by two processes."""
+    recipe = replace(recipe, precision="float64", optimizer=OptimizerSpec(0.01, schedule="constant", kind="sgd"))
     options = {"data_dir": folder.parent, "checkpoint_seconds": 0}
     whole = train_recipe(recipe, tmp_path / "whole", **options)
     assert 0 <= whole.test_accuracy <= 1
     with pytest.raises(InterruptedRunError):
-        train_recipe(recipe, tmp_path / "cut", progress=Stop(), workers=1, **options)
+        train_recipe(recipe, tmp_path / "cut", progress=Stop(recipe.epochs, 3), workers=1, **options)
     train_recipe(recipe, tmp_path / "cut", resume=True, **options)
     a, b = (load_tensors(tmp_path / run / "checkpoint.safetensors")[0] for run in ("whole", "cut"))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert train_together(recipe, tmp_path / "two", **options) == [0, 0]
     two = load_tensors(tmp_path / "two" / "checkpoint.safetensors")[0]
-    assert all(torch.allclose(two[name], a[name], rtol=1e-10, atol=1e-10) for name in a)
+    assert all(torch.allclose(two[name], a[name], rtol=1e-9, atol=1e-9) for name in a)
+
+
+def test_a_folder_trains_resumes_and_is_shared_by_two_processes(recipe, folder, tmp_path):
+    trains_resumes_and_is_shared(replace(recipe, epochs=2), folder, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), [("alexnet", 67), ("googlenet", 96), ("resnet18", 64)])
+def test_the_big_networks_learn_from_a_folder(recipe, folder, tmp_path, name, size):
+    """Maps are large enough for channels to vary over the batch: the gradient of a constant one's bias is nothing but
+    rounding, whose sign goes into a code, so that two processes would differ from one."""
+    model = ModelSpec(hidden=(), weights=WeightSpec("binary"), network=NetworkSpec(name, width=1 / 16))
+    big = replace(recipe, model=model, folder=FolderSpec(size, 3), epochs=1)
+    trains_resumes_and_is_shared(big, folder, tmp_path)
 
 
 def test_folders_that_will_not_do_are_said(folder, tmp_path, recipe):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from xnorflow.train.layers.norms import BatchNorm1d
 from xnorflow.train.layers.sync import processes, sum_over_processes, synchronised_norm
 
 
@@ -26,6 +27,15 @@ def test_the_formulas_are_torchs(kind, shape, momentum, affine):
         torch.testing.assert_close(x.grad, y.grad, rtol=1e-10, atol=1e-12)
     for (name, a), b in zip(twins[0].state_dict().items(), twins[1].state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("values", [[3.0, 7.0, 5.0], [3.0, 3.0, 3.0], [-101.0, 3.0, -49.0]])
+def test_what_equals_its_mean_is_the_bias_to_the_last_bit(values):
+    norm = BatchNorm1d(40).double()
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.1, 3.7, 40))
+    x = torch.tensor(values, dtype=torch.float64)[:, None].expand(3, 40)
+    assert (norm(x)[2] == 0).all()
 
 
 def test_one_process_sums_nothing():
