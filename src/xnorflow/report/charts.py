@@ -43,7 +43,10 @@ def bar_chart(bars: Sequence[Bar], *, width: int = 720) -> Markup:
     parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(", ".join(b.label for b in bars))}">']
     for index, bar in enumerate(bars):
         x, y = float(left), 8 + index * step
-        parts.append(f'<text class="name" x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(bar.label)}</text>')
+        parts.append(
+            f'<text class="name" x="{left - 8}" y="{y + 15}" text-anchor="end" style="fill:var(--ink)">'
+            f"{escape(bar.label)}</text>"
+        )
         for value, colour in zip(bar.parts, colours, strict=False):
             parts.append(
                 f'<rect x="{x:.1f}" y="{y}" width="{value * scale:.1f}" height="{thick}" style="fill:var({colour})"/>'

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_comparison"]
 
-_COLOURS = {"--one": "#0b6e8f", "--two": "#c2571a", "--three": "#7a6bb0"}
+_COLOURS = {"--one": "#0b6e8f", "--two": "#c2571a", "--three": "#7a6bb0", "--ink": "#1d2327"}
 """Of plots in files of their own, which no page's style reaches."""
 
 
