@@ -1,3 +1,6 @@
+import numpy as np
+from PIL import Image
+
 from xnorflow import flow
 from xnorflow.train.recipe import load_recipe, recipe_yaml
 
@@ -31,3 +34,21 @@ def test_a_network_without_an_integer_form_is_told_before_it_trains(tmp_path):
     assert "this network trains, but will not reach hardware: no integer form for 2 of the operations" in first
     assert "FloatWeights" in first
     assert not rest
+
+
+def test_a_network_for_a_folder_of_pictures_is_compiled_and_evaluated(tmp_path):
+    random = np.random.default_rng(0)
+    for split, count in (("train", 6), ("val", 3)):
+        for number, name in enumerate(("dark", "light")):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = random.integers(0, 100, (20, 30, 3), np.uint8) + 150 * number
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / split / name / f"{i}.jpg")
+    (tmp_path / "pictures.yaml").write_text(recipe_yaml(load_recipe("digits")))
+    changes = ("dataset=imagenet", "folder={size: 8, classes: 2}", "model.hidden=[8]", "input.hi=255", "augment=null")
+    changes += ("batch=10", "epochs=2")
+    flow.train(tmp_path / "pictures.yaml", tmp_path / "run", data_dir=tmp_path, overrides=changes)
+    network = flow.compile_run(tmp_path / "run").path
+    done = flow.evaluate(network, against=tmp_path / "run", data_dir=tmp_path, limit=5)
+    assert (done.data, done.images, done.disagreements) == ("imagenet", 5, 0)
+    assert done.compared > 0

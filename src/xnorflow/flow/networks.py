@@ -212,11 +212,15 @@ def load_samples(
     data_dir: Path | str | None = None,
 ) -> "Samples":
     """The first `limit` samples of a data set's split, checked to fit the network."""
-    from ..train.data.datasets import DATASETS, load_dataset
+    from ..train.data.datasets import DATASETS, data_folder, load_dataset, load_pictures
 
     if limit is not None and limit < 1:
         raise UsageError(f"the number of images must be positive, not {limit}")
-    samples = load_dataset(data, split, data_dir)
+    if data == "imagenet":  # in the network's size, and no more pictures than are wanted
+        side, classes = network.input.type.shape[0], len(network.class_names)
+        samples = load_pictures(data_folder(data, data_dir), split, side, classes, limit)
+    else:
+        samples = load_dataset(data, split, data_dir)
     samples = replace(samples, images=samples.images[:limit], labels=samples.labels[:limit])
     if DATASETS[data].tokens:
         samples = samples.one_hot()
