@@ -42,7 +42,7 @@ def train_duo(
     as_json: Json = False,
 ) -> None:
     """Train by BinaryDuo: a ternary network, decoupled into a 1-bit one that computes the same and is tuned."""
-    from ..train.duo.train import train_duo as run
+    from .. import flow
     from .progress import training_progress
 
     @contextmanager
@@ -51,9 +51,9 @@ def train_duo(
         with training_progress(sys.stderr) as progress:
             yield progress
 
-    done = run(
+    done = flow.train_duo(
         recipe,
-        out or Path("runs") / Path(recipe).stem,
+        out,
         stages=[name.strip() for name in stages.split(",")],
         seeds=seeds,
         data_dir=data_dir,
@@ -87,9 +87,9 @@ def duo_results(
     as_json: Json = False,
 ) -> None:
     """Compare the stages that train-duo has finished, on the same images, with 95 % intervals."""
-    from ..train.duo.results import duo_results as results
+    from .. import flow
 
-    found = results(folder, one_of("--split", split, ("train", "validation", "test")), data_dir)
+    found = flow.duo_results(folder, one_of("--split", split, ("train", "validation", "test")), data_dir)
     if as_json:
         print_json(found)
         return
@@ -135,11 +135,12 @@ def gradient_mismatch(
     as_json: Json = False,
 ) -> None:
     """Measure how far straight-through gradients point from those of the smoothed loss, layer by layer (BinaryDuo)."""
-    from ..train.duo.mismatch_report import measure_mismatch, write_mismatch
+    from .. import flow
     from ..train.layers.surrogates import SURROGATES
 
-    report = measure_mismatch(
+    report = flow.gradient_mismatch(
         sources,
+        out,
         variable=one_of("--variable", variable, ("inputs", "weights")),
         eps=eps,
         coordinates=coordinates,
@@ -149,7 +150,6 @@ def gradient_mismatch(
         seed=seed,
         data_dir=data_dir,
     )
-    data, plot = write_mismatch(report, out)
     if as_json:
         print_json(report)
         return
@@ -169,6 +169,4 @@ def gradient_mismatch(
     ]
     columns = ("network", "activation", "backward", "layer", "cosine", "95 %", "coordinates", "unmoved")
     print_table(columns, rows, left=4)
-    print_lines(
-        f"{variable}, eps {eps:g}, BatchNorm in {report.batchnorm} mode, {images} images of {split}; {data}, {plot}"
-    )
+    print_lines(f"{variable}, eps {eps:g}, BatchNorm in {report.batchnorm} mode, {images} images of {split}; {out}")

@@ -12,6 +12,7 @@ from .boards import BuildResult, build
 from .compare import Comparison, compare, compare_training, fetch
 from .designs import DEFAULT_BOARD, Generated, generate, report, sends, simulate
 from .devices import DeviceRun, run
+from .duo import duo_results, gradient_mismatch, train_duo
 from .evaluation import RunEvaluation, evaluate_run
 from .folds import Folded, FoldedLayer, fold
 from .networks import (
@@ -42,11 +43,13 @@ __all__ = [
     "compare",
     "compare_training",
     "compile_run",
+    "duo_results",
     "evaluate",
     "evaluate_run",
     "fetch",
     "fold",
     "generate",
+    "gradient_mismatch",
     "import_bnn_pynq",
     "inspect_file",
     "predict",
@@ -55,5 +58,6 @@ __all__ = [
     "sends",
     "simulate",
     "train",
+    "train_duo",
     "train_seeds",
 ]
