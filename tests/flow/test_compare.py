@@ -54,8 +54,19 @@ def test_multipliers_keep_the_rate() -> None:
     twin = int8_twin(NETWORK)
     made = mac_folding(NETWORK, twin, FOLDING)
     assert all(fold.arithmetic is Arithmetic.MAC for fold in made.layers.values())
-    assert [(f.pe, f.simd) for f in made.layers.values()] == [(4, 8), (2, 6)]
+    assert [(f.pe, f.simd) for f in made.layers.values()] == [(4, 8), (1, 6)]  # 8 cycles where there are 9
     assert initiation_interval(twin, made) == initiation_interval(NETWORK, FOLDING)
+
+
+def test_multipliers_are_as_few_as_the_rate_allows() -> None:
+    generous = replace(FOLDING, layers={**FOLDING.layers, "dense1": LayerFold(4, 12)})  # 1 cycle where 9 would do
+    interval = initiation_interval(NETWORK, generous)
+    made = mac_folding(NETWORK, int8_twin(NETWORK), generous)
+    fold = made.layers["dense1"]
+    assert fold.pe * fold.simd == min(
+        pe * simd for pe in range(1, 5) for simd in range(1, 13) if -(-4 // pe) * -(-12 // simd) <= interval
+    )
+    assert initiation_interval(int8_twin(NETWORK), made) == interval
 
 
 def test_where_planes_take_turns_multipliers_need_fewer_rows() -> None:

@@ -11,10 +11,10 @@ from ..boards.loader import Board, Family, load_board
 from ..compiler.cost.energy import Assumption
 from ..compiler.cost.rivals import Assumptions, Rival, compare_rivals, load_assumptions, printed
 from ..compiler.cost.training import Product, TrainingCounts, count_training, products_of
-from ..compiler.folds.folding import Arithmetic, Folding, Popcount, check_folding, load_folding
+from ..compiler.folds.folding import Arithmetic, Folding, LayerFold, Popcount, check_folding, load_folding
 from ..compiler.folds.solver import default_folding, fold_for_fps
 from ..compiler.int8 import int8_twin
-from ..compiler.ir import IntegerNetwork
+from ..compiler.ir import IntegerNetwork, Stage
 from ..compiler.schedule.cycles import initiation_interval
 from ..compiler.storage.network_file import load_network
 from ..errors import DataError, UsageError
@@ -109,7 +109,8 @@ def compare(
 ) -> Comparison:
     """Compare a network file with the same layers in int8, fp16 and fp32 at the same rate.
 
-    folding: of the XNOR design, as `generate` takes it; the others get the same. int8: a network file of the same
+    folding: of the XNOR design, as `generate` takes it; on paper the others get the same, the int8 design that is built
+    gets what `mac_folding` says. int8: a network file of the same
     layers (`compile --int8`); without it the design that is built has random weights and no accuracy. synthesis, fmax,
     asic: build both designs and count their cells for the board's family, place them (ECP5 alone), map them to the
     standard cells of `liberty` (by default those that `fetch` brought). images: that ASIC toggles are counted on. work:
@@ -177,10 +178,10 @@ def compare(
 
 
 def mac_folding(network: IntegerNetwork, rival: IntegerNetwork, folding: Folding) -> Folding:
-    """The folding of the MAC design that keeps an XNOR design's rate: PE x SIMD of each layer, with multipliers.
+    """The folding of the MAC design that keeps an XNOR design's rate with the fewest multipliers, layer by layer.
 
-    Where the XNOR design takes planes in turn, multipliers need fewer rows at once. UsageError if the networks have
-    not the same layers.
+    No layer has more PE or SIMD than in the XNOR design. Where that has more than its rate needs, because lookup tables
+    are cheap, or takes planes in turn, multipliers are fewer. UsageError if the networks have not the same layers.
     """
     ours = {stage.dot.name: stage.dot.weights.codes.shape for stage in network.stages()}
     theirs = {stage.dot.name: stage.dot.weights.codes.shape for stage in rival.stages()}
@@ -190,15 +191,31 @@ def mac_folding(network: IntegerNetwork, rival: IntegerNetwork, folding: Folding
             f"the int8 network has other layers: {wrong} is {theirs.get(wrong, 'missing')} there, "
             f"{ours.get(wrong, 'missing')} here"
         )
-    layers = {}
-    for name, fold in folding.layers.items():
-        rows = int(ours[name][0])
-        passes = fold.passes(rows)
-        pe = fold.pe if fold.planes_in_time == 1 else min(fold.pe, -(-rows // passes))
-        layers[name] = replace(fold, pe=pe, planes_in_time=1, arithmetic=Arithmetic.MAC)
+    interval = initiation_interval(network, folding)
+    layers = {stage.dot.name: _mac_fold(stage, folding.layers[stage.dot.name], interval) for stage in rival.stages()}
     made = replace(folding, layers=layers)
     check_folding(rival, made)
-    return made
+    if initiation_interval(rival, made) <= interval:
+        return made
+    layers = {  # what stands between engines needs the lanes
+        name: replace(fold, planes_in_time=1, arithmetic=Arithmetic.MAC) for name, fold in folding.layers.items()
+    }
+    return replace(folding, layers=layers)
+
+
+def _mac_fold(stage: Stage, fold: LayerFold, interval: int) -> LayerFold:
+    """The fewest multipliers, at most PE x SIMD, with which a layer keeps up; of these the most columns."""
+    plain = replace(fold, planes_in_time=1, arithmetic=Arithmetic.MAC)
+    rows, columns = (int(extent) for extent in stage.dot.weights.codes.shape)
+    if stage.groups > 1:
+        return plain
+    smaller = (replace(plain, pe=pe, simd=simd) for pe in range(1, fold.pe + 1) for simd in range(1, fold.simd + 1))
+    enough = [
+        made
+        for made in smaller
+        if stage.vectors * made.neuron_folds(rows) * made.synapse_folds(columns, stage.segments) <= interval
+    ]
+    return min(enough, key=lambda made: (made.pe * made.simd, -made.simd), default=plain)
 
 
 def compare_training(what: Path | str) -> tuple[TrainingCounts, ...]:
