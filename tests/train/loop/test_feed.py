@@ -3,9 +3,10 @@ from dataclasses import replace
 import torch
 
 from xnorflow.train.loop import trainer
+from xnorflow.train.loop.checkpoint import load_tensors
 from xnorflow.train.loop.feed import InMemory, sample_order
 from xnorflow.train.loop.metrics import read_metrics
-from xnorflow.train.recipe import OptimizerSpec
+from xnorflow.train.recipe import ActivationSpec, OptimizerSpec, WeightSpec
 
 
 def test_an_order_has_every_sample_once_and_sequences_in_one_piece():
@@ -59,3 +60,27 @@ def test_the_parts_of_a_batch_are_distorted_as_the_whole_is(quick, tmp_path, mon
         trainer.train_recipe(replace(quick, accumulate=accumulate, epochs=1), tmp_path / str(accumulate))
         distorted.append(torch.cat(seen))
     assert torch.equal(*distorted)
+
+
+def test_parts_of_equal_statistics_have_the_gradient_of_the_whole_batch(quick, tmp_path, monkeypatch):
+    """A batch that is 30 samples twice: its halves have its BatchNorm statistics, and their gradients its own."""
+    monkeypatch.setattr(
+        trainer, "sample_order", lambda samples, *_: torch.arange(samples).view(-1, 30).repeat(1, 2).flatten()[:samples]
+    )
+    model = replace(
+        quick.model,
+        weights=WeightSpec("binary"),
+        activation=ActivationSpec("sign"),
+        dropout_input=0.0,
+        dropout_hidden=0.0,
+    )
+    sgd = OptimizerSpec(lr=0.01, schedule="constant", kind="sgd")
+    recipe = replace(quick, model=model, augment=None, precision="float64", optimizer=sgd, batch=60, epochs=1)
+    runs = []
+    for accumulate in (1, 2):
+        trainer.train_recipe(replace(recipe, accumulate=accumulate), tmp_path / str(accumulate))
+        runs.append(load_tensors(tmp_path / str(accumulate) / "checkpoint.safetensors")[0])
+    learnt = [name for name in runs[0] if name.startswith("model.") and name.endswith(("weight", "bias"))]
+    assert len(learnt) == 9
+    for name in learnt:
+        torch.testing.assert_close(runs[1][name], runs[0][name], rtol=1e-10, atol=1e-10)
