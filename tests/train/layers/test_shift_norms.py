@@ -79,9 +79,7 @@ def test_eval_mode_is_affine_with_a_power_of_two():
     for _ in range(9):
         norm(torch.from_numpy(rng.normal(size=(20, 40)) * 30).float())
     slope, mean, beta = norm.eval().slope().tolist(), norm.running_mean.tolist(), norm.bias.tolist()
-    assert slope == [
-        power(g) * power(i) for g, i in zip(norm.weight.tolist(), norm.running_istd.tolist(), strict=True)
-    ]
+    assert slope == [power(g) * power(i) for g, i in zip(norm.weight.tolist(), norm.running_istd.tolist(), strict=True)]
     x = torch.arange(-90.0, 90.0)[:, None].expand(-1, 40).contiguous()
     signs = norm(x) >= 0
     for c, (a, m, b) in enumerate(zip(slope, mean, beta, strict=True)):
