@@ -9,7 +9,6 @@ from ..errors import NetworkFileError, UsageError
 from .options import DataDir, Json, one_of
 from .output import plain, print_json, print_lines, print_table
 from .sizes import print_size
-from .sizes import print_size
 
 __all__ = ["compile_command", "evaluate", "import_bnn_pynq", "inspect", "predict"]
 
