@@ -36,7 +36,7 @@ RELU = ActivationSpec("relu", 4, 0.25)
 
 def digits(weights="binary", bits=1, activation=None, **rest):
     model = ModelSpec(
-        hidden=(32, 32),
+        hidden=rest.pop("hidden", (32, 32)),
         weights=WeightSpec(weights, bits),
         activation=activation or ActivationSpec(),
         norm=rest.pop("norm", NormSpec()),
@@ -52,6 +52,7 @@ METHODS = {
         norm=NormSpec("shift", 0.125, 1e-5), optimizer=replace(SHIFT, kind="adamax-released", betas=(0.9, 0.999))
     ),
     "QNN of 2 bits": digits("signed", 2, ActivationSpec("linear", 2, 0.5)),
+    "QNN of 2 bits, wide": digits("signed", 2, ActivationSpec("linear", 2, 0.5), hidden=(512, 512), epochs=2),
     "QNN of powers of two": digits("log", 4, ActivationSpec("log_relu", 3, 0.0625)),
     "QNN, gradients of 6 bits": digits(activation=RELU, gradients=GradientSpec("linear", 6)),
     "QNN, gradients of powers of two": digits(activation=RELU, gradients=GradientSpec("log", 6)),

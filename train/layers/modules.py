@@ -76,8 +76,8 @@ class InputQuantizer(nn.Module):
 class QuantLinear(nn.Linear):
     """y = x q(w)^T with an exchangeable weight quantizer q, and a `gradient_quantizer` for the gradient of y, if set.
 
-    Initialised as Glorot and Bengio (2010) uniform, which `optim`'s learning-rate scale belongs to. A bias is
-    possible but rarely of use: BatchNorm, which should follow, has one.
+    Initialised uniformly within the quantizer's `initial_bound`, Glorot's (2010) as a rule, which `optim`'s
+    learning-rate scale belongs to. A bias is possible but rarely of use: BatchNorm, which should follow, has one.
     """
 
     def __init__(self, in_features: int, out_features: int, *, weight: WeightQuantizer, bias: bool = False) -> None:
@@ -89,6 +89,7 @@ class QuantLinear(nn.Linear):
         super().__init__(in_features, out_features, bias=bias)
         self.weight_quantizer = weight
         self.gradient_quantizer: GradientQuantizer | None = None
+        self.reset_parameters()
 
     @property
     def fans(self) -> tuple[int, int]:
@@ -96,10 +97,8 @@ class QuantLinear(nn.Linear):
         return self.in_features, self.out_features
 
     def reset_parameters(self) -> None:
-        """Glorot uniform weights, zero bias."""
-        nn.init.xavier_uniform_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        """Uniform weights, zero bias."""
+        _begin(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_features) to (B, out_features), in x's dtype (under autocast too: the sum alone is narrow)."""
@@ -157,6 +156,7 @@ class QuantConv2d(nn.Conv2d):
         self.weight_quantizer = weight
         self.gradient_quantizer: GradientQuantizer | None = None
         self.pad_value = pad_value
+        self.reset_parameters()
 
     @property
     def fans(self) -> tuple[int, int]:
@@ -165,11 +165,8 @@ class QuantConv2d(nn.Conv2d):
         return self.in_channels // self.groups * area, self.out_channels // self.groups * area
 
     def reset_parameters(self) -> None:
-        """Glorot uniform weights, zero bias."""
-        bound = math.sqrt(3.0) * math.sqrt(2.0 / sum(self.fans))  # torch's own takes all outputs for n_out
-        nn.init.uniform_(self.weight, -bound, bound)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        """Uniform weights, zero bias."""
+        _begin(self)
 
     def padded(self, x: Tensor) -> Tensor:
         """The input with its border of `pad_value`."""
@@ -202,6 +199,16 @@ def _same_padding(*extents: int | tuple[int, int]) -> Padding:
     top, left = ((k - 1) * d // 2 for k, d in zip(kernel, dilation, strict=True))
     bottom, right = ((k - 1) * d - before for k, d, before in zip(kernel, dilation, (top, left), strict=True))
     return (top, left) if (top, left) == (bottom, right) else (top, left, bottom, right)
+
+
+def _begin(layer: QuantLinear | QuantConv2d) -> None:
+    """Initialise a layer; nothing while torch's constructor asks for it, before there is a quantizer."""
+    if not hasattr(layer, "weight_quantizer"):
+        return
+    bound = layer.weight_quantizer.initial_bound(*layer.fans)
+    nn.init.uniform_(layer.weight, -bound, bound)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class SumPool2d(nn.Module):

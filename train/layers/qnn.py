@@ -137,8 +137,9 @@ class TernaryWeights(WeightQuantizer):
 class SignedWeights(WeightQuantizer):
     """QNN's LinearQuant of weights: clip(floor(w 2^(n-1) + 1/2), -2^(n-1), 2^(n-1) - 1), a grid with a zero.
 
-    1609.07061, section 3. The latent weight lives in [-1, 1]. One bit would be 0 and -1; QNN takes the sign then,
-    which is BinaryWeights.
+    1609.07061, section 3. The latent weight lives in [-1, 1] and begins there too: of 2 bits all within 1/4 is 0,
+    and a network that begins with Glorot's weights, all smaller, has no gradient anywhere. BatchNorm takes the scale.
+    One bit would be 0 and -1; QNN takes the sign then, which is BinaryWeights.
     """
 
     def __init__(self, bits: int) -> None:
@@ -158,12 +159,16 @@ class SignedWeights(WeightQuantizer):
         """Codes 0..2^n - 1: the value plus 2^(n-1)."""
         return self.forward(weight.detach()).add_(1 << self.bits >> 1).to(torch.uint8)
 
+    def initial_bound(self, n_in: int, n_out: int) -> float:
+        """1: all codes from the beginning, whatever the fans."""
+        return 1.0
+
 
 class LogWeights(WeightQuantizer):
     """QNN's LogQuant of weights: sign(w) 2^e, e from 0 to 2^(n-1) - 1, nearest to the latent weight in the logarithm.
 
-    1609.07061, section 3. The latent weight lives in [-1, 1]; 1 is the largest power. With one bit this is the sign; at
-    most 5 bits.
+    1609.07061, section 3. The latent weight lives in [-1, 1], 1 being the largest power, and begins there too. With one
+    bit this is the sign; at most 5 bits.
     """
 
     def __init__(self, bits: int) -> None:
@@ -185,3 +190,7 @@ class LogWeights(WeightQuantizer):
         values = self.forward(weight.detach())
         exponent = torch.frexp(values.abs().float()).exponent - 1
         return torch.where(values > 0, half + exponent, half - 1 - exponent).to(torch.uint8)
+
+    def initial_bound(self, n_in: int, n_out: int) -> float:
+        """1: Glorot's weights would be the smallest powers alone."""
+        return 1.0

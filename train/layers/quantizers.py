@@ -10,6 +10,7 @@ Sources: BinaryConnect (Courbariaux, Bengio, David 2015, arXiv 1511.00363) for t
 (Hubara et al. 2016, arXiv 1602.02830) for the activations and the straight-through estimator.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
@@ -215,6 +216,13 @@ class WeightQuantizer(nn.Module, ABC):
     @abstractmethod
     def codes(self, weight: Tensor) -> Tensor:
         """The codes (uint8, same shape) of the eval-mode values."""
+
+    def initial_bound(self, n_in: int, n_out: int) -> float:
+        """Latent weights of a layer of these fans begin uniform between -bound and bound: Glorot and Bengio (2010).
+
+        A quantizer whose grid is coarser than that near 0 overrides it.
+        """
+        return math.sqrt(3.0) * math.sqrt(2.0 / (n_in + n_out))
 
     def extra_repr(self) -> str:
         """What print(model) shows."""

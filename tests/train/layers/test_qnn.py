@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from xnorflow.compiler.types import Encoding, code_values
 from xnorflow.errors import UsageError
 from xnorflow.train.layers.activations import LinearQuant, LogQuant
+from xnorflow.train.layers.modules import QuantConv2d, QuantLinear
 from xnorflow.train.layers.qnn import LogWeights, SignedWeights, TernaryWeights, quantize_linear, quantize_log
 
 FLOATS = st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=30)
@@ -33,6 +34,20 @@ def test_values_are_those_of_the_codes(quantizer):
     assert torch.equal(quantizer(weights.double()), table[quantizer.codes(weights.double()).long()].double())
     if quantizer.bits <= 4:
         assert len(codes.unique()) == len(table)
+
+
+@pytest.mark.parametrize("quantizer", [*(SignedWeights(bits) for bits in (2, 3, 4)), *(LogWeights(b) for b in (2, 4))])
+def test_a_wide_layer_begins_with_every_code(quantizer):
+    for layer in (QuantLinear(2000, 400, weight=quantizer), QuantConv2d(512, 64, 3, weight=quantizer)):
+        shares = torch.bincount(quantizer.codes(layer.weight).flatten().long(), minlength=1 << quantizer.bits)
+        assert layer.weight.abs().max() > 0.999
+        assert shares.count_nonzero() == 1 << quantizer.bits
+
+
+def test_other_weights_begin_as_glorot_has_them():
+    layer = QuantLinear(1000, 500, weight=TernaryWeights(), bias=True)
+    bound = (6 / 1500) ** 0.5
+    assert 0.999 * bound < layer.weight.abs().max() <= bound and not layer.bias.any()
 
 
 @settings(deadline=None, max_examples=50)
