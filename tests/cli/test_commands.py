@@ -20,7 +20,7 @@ from xnorflow.compiler.storage.network_file import load_network, save_network
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
-    *("train", "train-duo", "duo-results", "gradient-mismatch", "recipes"),
+    *("train", "train-duo", "duo-results", "gradient-mismatch", "recipes", "curves"),
     *("compile", "import-bnn-pynq", "inspect", "eval", "predict"),
     *("boards", "fold", "generate", "build", "run", "simulate", "compare", "fetch", "report"),
     *("demo", "doctor", "bench"),

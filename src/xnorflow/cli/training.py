@@ -1,4 +1,4 @@
-"""Commands on training: train, recipes."""
+"""Commands on training: train, recipes, curves."""
 
 import os
 import sys
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import DataDir, Json
-from .output import print_json, print_lines
+from .output import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from ..train.loop.seeds import SeedsResult
     from ..train.loop.trainer import TrainResult
 
-__all__ = ["recipes", "train"]
+__all__ = ["curves", "recipes", "train"]
 
 
 def recipes() -> None:
@@ -24,6 +24,35 @@ def recipes() -> None:
 
     for name, description in list_recipes():
         print_lines(f"{name:20} {description}")
+
+
+def curves(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs.", metavar="RUN...", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Also draw them beside each other.", metavar="PNG")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare training and validation of runs, such as twins with other weights or with dropout."""
+    from .. import flow
+
+    found = flow.curves(runs, out)
+    if as_json:
+        print_json({"runs": found})
+        return
+    rows = [
+        (
+            run.name,
+            run.last.epoch,
+            f"{run.last.loss:.5f}",
+            f"{1 - run.last.train_accuracy:.2%}",
+            f"{1 - run.last.val_accuracy:.2%}",
+            f"{run.gap:+.2%}",
+            f"{1 - run.best.val_accuracy:.2%}",
+            run.best.epoch,
+        )
+        for run in found
+    ]
+    columns = ("run", "epochs", "loss", "training error", "validation error", "gap", "least", "at epoch")
+    print_table(columns, rows)
 
 
 def train(

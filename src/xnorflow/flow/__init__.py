@@ -25,7 +25,7 @@ from .networks import (
     inspect_file,
     predict,
 )
-from .training import train, train_seeds
+from .training import curves, train, train_seeds
 
 __all__ = [
     "DEFAULT_BOARD",
@@ -43,6 +43,7 @@ __all__ = [
     "compare",
     "compare_training",
     "compile_run",
+    "curves",
     "duo_results",
     "evaluate",
     "evaluate_run",

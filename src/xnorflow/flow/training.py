@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from ..errors import UnsupportedLayerError
 
 if TYPE_CHECKING:
+    from ..train.loop.curves import RunCurves
     from ..train.loop.progress import Progress
     from ..train.loop.seeds import SeedsResult
     from ..train.loop.trainer import TrainResult
     from ..train.recipe import Recipe
 
-__all__ = ["train", "train_seeds"]
+__all__ = ["curves", "train", "train_seeds"]
 
 
 def train(
@@ -82,6 +83,16 @@ def train_seeds(
         workers=workers,
         progress=progress,
     )
+
+
+def curves(runs: Sequence[Path | str], out: Path | str | None = None) -> "tuple[RunCurves, ...]":
+    """Training and validation curves of runs, finished or not; drawn beside each other if `out` names a PNG."""
+    from ..train.loop.curves import draw_twins, read_curves
+
+    found = read_curves([Path(run) for run in runs])
+    if out is not None:
+        draw_twins(Path(out), found)
+    return found
 
 
 def _default_folder(recipe: str | Path) -> Path:
