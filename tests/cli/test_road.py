@@ -61,6 +61,23 @@ def test_eval_agrees_with_pytorch(road: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.startswith("10 images of digits train: accuracy ")
 
 
+def test_eval_by_the_operators(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(road / "network.safetensors")
+    assert main(["eval", file, "--json"]) == 0
+    golden = one_object(capsys)
+    assert main(["eval", file, "--device", "cpu", "--layers", "--json"]) == 0
+    result = one_object(capsys)
+    assert (result["accuracy"], result["device"], result["differing"]) == (golden["accuracy"], "cpu", 0)
+    assert result["checked"] == 358 * (64 + 12 + 10 + 10)  # codes in, hidden codes, last accumulators, scores
+    for arguments, message in (
+        ([file, "--layers"], "give --device too"),
+        ([file, "--device", "gpu"], "device must be cpu, cuda or cuda:N, not 'gpu'"),
+        ([str(road / "run"), "--device", "cpu"], "--device and --layers go with a network file"),
+    ):
+        assert main(["eval", *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_eval_of_a_run_takes_the_weights_that_one_wants(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, file = str(road / "run"), str(road / "network.safetensors")
     found = {}

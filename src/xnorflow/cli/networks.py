@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import NetworkFileError, UsageError
+from ..errors import HardwareError, NetworkFileError, UsageError
 from .options import DataDir, Json, one_of
 from .output import plain, print_json, print_lines, print_table
 from .sizes import print_size
@@ -122,6 +122,17 @@ def evaluate(
         ),
     ] = None,
     draws: Annotated[int, typer.Option(help="Networks of an ensemble.", metavar="N")] = 20,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute the network file there by the operators on bit planes: cpu, cuda or cuda:N. "
+            "(default: the golden model)",
+            metavar="NAME",
+        ),
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="With --device: compare every layer with the golden model.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -131,6 +142,8 @@ def evaluate(
     if file.is_dir():
         if data is not None or against is not None:
             raise UsageError(f"{file} is a run: it is evaluated on its own data set, and against nothing else")
+        if device is not None or layers:
+            raise UsageError(f"--device and --layers go with a network file; {file} is a run")
         kind = one_of("--weights", weights or "binary", ("binary", "real", "ensemble"))
         of_run = flow.evaluate_run(file, weights=kind, draws=draws, split=split, limit=limit, data_dir=data_dir)
         if as_json:
@@ -141,13 +154,19 @@ def evaluate(
         return
     if weights is not None:
         raise UsageError(f"--weights goes with the folder of a run; {file} has the quantized weights alone")
-    result = flow.evaluate(file, data, split=split, limit=limit, against=against, data_dir=data_dir)
+    result = flow.evaluate(
+        file, data, split=split, limit=limit, against=against, data_dir=data_dir, device=device, layers=layers
+    )
     if as_json:
         print_json(result)
     else:
         print_lines(f"{result.images:,} images of {result.data} {split}: accuracy {result.accuracy:.2%}")
         if against is not None:
             print_lines(f"{result.compared:,} values compared with PyTorch: {result.disagreements:,} disagreements")
+        if layers:
+            print_lines(f"{result.checked:,} values compared with the golden model: {result.differing:,} disagreements")
+    if result.differing:
+        raise HardwareError(f"{file} on {device} disagrees with the golden model in {result.differing:,} values")
     if result.disagreements:
         raise NetworkFileError(f"{file} disagrees with {against} in {result.disagreements:,} values")
 

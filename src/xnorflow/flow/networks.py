@@ -52,6 +52,8 @@ class Evaluation:
 
     compared: activation codes of every layer, accumulators and scores, all images; 0 and disagreements 0 without a
     run. path: the PyTorch evaluation path that defines equality (CPU, float32, contiguous, eval mode).
+    device: where the operators computed the network, None: the golden model did. checked, differing: values that they
+    yielded and that were compared with the golden model's, and how many of them are others.
     """
 
     data: str
@@ -61,6 +63,9 @@ class Evaluation:
     disagreements: int
     compared: int
     path: str = "canonical"
+    device: str | None = None
+    checked: int = 0
+    differing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +152,35 @@ def evaluate(
     limit: int | None = None,
     against: Path | str | None = None,
     data_dir: Path | str | None = None,
+    device: str | None = None,
+    layers: bool = False,
 ) -> Evaluation:
     """Accuracy of the golden model on a data set; with `against` (a run folder) every value compared with PyTorch.
 
-    data: without it the data set that the network was trained on.
+    data: without it the data set that the network was trained on. device: compute the network there, by the operators
+    on bit planes: cpu, cuda or cuda:N. layers: compare every tensor that they form with the golden model's.
     """
     from ..compiler import golden
+
+    if layers and device is None:
+        raise UsageError("layers are compared with the golden model where a device computes them: give --device too")
 
     network = load_network(file)
     data = data or network.provenance.get("data")
     if data is None:
         raise UsageError(f"{file} does not say which data set it is for; give --data")
     samples = load_samples(network, data, split=split, limit=limit, data_dir=data_dir)
-    classes = golden.run(network, network.input_codes(samples.images), last=samples.last, keep=()).classes
+    checked = differing = 0
+    if device is None:
+        classes = golden.run(network, network.input_codes(samples.images), last=samples.last, keep=()).classes
+    else:
+        from ..gpu.runner import Runner, compare_with_golden
+
+        runner = Runner(network, device)
+        classes = runner.run(samples.images).classes
+        if layers:
+            counts = compare_with_golden(Runner(network, device, keep=runner.names), samples.images).values()
+            checked, differing = (sum(column) for column in zip(*counts, strict=True))
     correct = int(np.count_nonzero(classes == samples.labels))
     compared = disagreements = 0
     if against is not None:
@@ -168,7 +189,18 @@ def evaluate(
 
         comparison = compare_with_module(network, load_run(against).model, samples.images)
         compared, disagreements = comparison.compared, comparison.disagreements
-    return Evaluation(data, split, len(samples.labels), correct / len(samples.labels), disagreements, compared)
+    accuracy = correct / len(samples.labels)
+    return Evaluation(
+        data,
+        split,
+        len(samples.labels),
+        accuracy,
+        disagreements,
+        compared,
+        device=device,
+        checked=checked,
+        differing=differing,
+    )
 
 
 def predict(file: Path | str, images: Sequence[Path | str]) -> tuple[Prediction, ...]:

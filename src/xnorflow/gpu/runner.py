@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..compiler import golden
 from ..compiler.geometry import Window
 from ..compiler.golden import Trace
 from ..compiler.ir import (
@@ -46,7 +47,7 @@ from .operators import (
 )
 from .stages import Layout, ProductForm, check_network, layout_of, level_scale, product_form, threshold_constants
 
-__all__ = ["Runner", "device_of"]
+__all__ = ["Runner", "compare_with_golden", "device_of"]
 
 BATCH = 1024  # samples that pass through all layers together
 ELEMENTS = 1 << 26  # of the largest tensor of a batch
@@ -340,6 +341,21 @@ class Runner:
         assert isinstance(node.type, CodeType)
         rows = codes.reshape(-1, layout.channels)
         return Packed(pack_planes(rows, self._every_byte, node.type.bits, layout.words), layout)
+
+
+def compare_with_golden(runner: Runner, raw: NDArray[np.generic]) -> dict[str, tuple[int, int]]:
+    """For each node that the runner keeps, and the scores, how many numbers were compared and how many differ."""
+    network = runner.network
+    names = (*runner.keep, *([] if network.scores.name in runner.keep else [network.scores.name]))
+    found = dict.fromkeys(names, (0, 0))
+    for start in range(0, len(raw), runner.batch):
+        block = raw[start : start + runner.batch]
+        trace, oracle = runner.run(block), golden.run(network, network.input_codes(block), keep=runner.keep)
+        for name in names:
+            ours, theirs = (one.scores if name == network.scores.name else one[name] for one in (trace, oracle))
+            compared, differing = found[name]
+            found[name] = compared + ours.size, differing + int(np.count_nonzero(ours != theirs))
+    return found
 
 
 def _rows(value: _Value, columns: int) -> Tensor:
