@@ -1,10 +1,10 @@
-"""kernel.cu on the CPU: compiled by g++ behind host_shim.cpp, launched with NumPy arrays; and what it should compute."""
+"""kernel.cu on the CPU: compiled by g++ behind host_shim.cpp, launched with arrays; and what it should compute."""
 
 import ctypes
 import itertools
 import shutil
 import subprocess
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ INT32, THRESHOLD, REQUANTIZE = 0, 1, 2
 
 
 def structure(name: str) -> type[ctypes.Structure]:
-    """The struct of that name as kernel.cu declares it, so that no other list of its fields can be wrong with this one."""
+    """The struct of that name as kernel.cu declares it: another list of its fields cannot be wrong with this one."""
     body = SOURCE.read_text().split(f"struct {name} {{")[1].split("};")[0]
     kinds = {"i64": ctypes.c_int64, "int": ctypes.c_int}
     fields: list[tuple[str, Any]] = []
@@ -101,7 +101,6 @@ class Case:
     spare_words: int = 0
     grid: int | None = None
     seed: int = 0
-    levels: list[int] = field(default_factory=list, compare=False)
 
 
 def matrix_of(case: Case, a: Array) -> Array:
@@ -121,7 +120,7 @@ def matrix_of(case: Case, a: Array) -> Array:
 
 
 def run(library: ctypes.CDLL, kernel: str, case: Case) -> tuple[Array, Array]:
-    """What the kernel writes, and what it should: accumulators (M, N), or codes (M, N) and, behind them, the packed tail."""
+    """What the kernel writes, and what it should: accumulators (M, N), or codes (M, N) and the packed tail behind."""
     random = np.random.default_rng(case.seed)
     a_planes, b_planes = case.planes
     shape = (case.rows, case.size) if case.window is None else (case.rows, *case.map, case.size)
@@ -166,13 +165,25 @@ def run(library: ctypes.CDLL, kernel: str, case: Case) -> tuple[Array, Array]:
             (case.map[i] + 2 * w.padding[i] - (w.kernel[i] - 1) * w.dilation[i] - 1) // w.stride[i] + 1 for i in (0, 1)
         )
     p.b_row, p.b_plane = words, b_bits[0].size
-    p.M, p.N, p.a_planes, p.b_planes, p.alpha, p.beta, p.mode = m, n, a_planes, b_planes, case.alpha, case.beta, case.mode
+    p.M, p.N, p.a_planes, p.b_planes, p.alpha, p.beta, p.mode = (
+        m,
+        n,
+        a_planes,
+        b_planes,
+        case.alpha,
+        case.beta,
+        case.mode,
+    )
     give("gamma", gamma)
 
     if case.mode == THRESHOLD:
         p.bits, p.levels = case.bits, (1 << case.bits) - 1
         flip = -random.integers(0, 2, n).astype(np.int32)
-        middle = np.quantile(acc, np.linspace(0, 1, p.levels + 2)[1:-1], axis=0).astype(np.int64) if m else np.zeros((p.levels, n))
+        middle = (
+            np.quantile(acc, np.linspace(0, 1, p.levels + 2)[1:-1], axis=0).astype(np.int64)
+            if m
+            else np.zeros((p.levels, n))
+        )
         least = np.sort(np.where(flip, ~middle.astype(np.int64), middle.astype(np.int64)), axis=0).astype(np.int32)
         give("flip", flip)
         give("thresholds", least)
@@ -201,6 +212,3 @@ def launch(library: ctypes.CDLL, kernel: str, grid: int, *arguments: Any) -> Non
     values = [ctypes.c_void_p(one.ctypes.data) if isinstance(one, np.ndarray) else one for one in arguments]
     pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
     assert library.launch(kernel.encode(), ctypes.c_int64(grid), pointers) == 0
-
-
-__all__ = ["Case", "Window", "build", "launch", "replace", "run"]

@@ -30,6 +30,7 @@ struct Fibre {
     std::vector<uint32_t> reads, writes;  // of shared memory: in chunks of 16 bytes
     int groups;
     uint32_t in[10], out[4];
+    const uint32_t *row;
 };
 struct Meeting { int arrived; uint64_t generation; };
 
@@ -163,9 +164,10 @@ inline uint32_t __ballot_sync(uint32_t, uint32_t bit) {
 }
 // Fragments as the PTX manual draws them (mma.m16n8k256, mma.m16n8k32): lane 4 g + t has words t and 4 + t of rows g and
 // g + 8 of A and of column g of B, and columns 2 t, 2 t + 1 of rows g, g + 8 of D.
-template <class Product> void mma(uint32_t *d, const uint32_t (&operands)[6], Product product) {
+template <class Multiply> void mma(uint32_t *d, const uint32_t *a_words, const uint32_t *b_words, Multiply product) {
     host::Fibre &own = host::fibres[host::current];
-    memcpy(own.in, operands, sizeof operands);
+    memcpy(own.in, a_words, 16);
+    memcpy(own.in + 4, b_words, 8);
     memcpy(own.in + 6, d, 16);
     host::meet(host::warp_meeting(), 32, [&] {
         host::Fibre *w = host::warp();
@@ -185,13 +187,13 @@ template <class Product> void mma(uint32_t *d, const uint32_t (&operands)[6], Pr
     });
     memcpy(d, own.out, 16);
 }
-inline void mma_bits(uint32_t *d, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
-    mma(d, {a0, a1, a2, a3, b0, b1}, [](uint32_t a, uint32_t b) { return (uint32_t)__builtin_popcount(a & b); });
+inline void mma_bits(uint32_t (&d)[4], const uint32_t (&a)[4], const uint32_t *b) {
+    mma(d, a, b, [](uint32_t x, uint32_t y) { return (uint32_t)__builtin_popcount(x & y); });
 }
-inline void mma_bytes(uint32_t *d, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
-    mma(d, {a0, a1, a2, a3, b0, b1}, [](uint32_t a, uint32_t b) {
+inline void mma_bytes(uint32_t (&d)[4], const uint32_t (&a)[4], const uint32_t *b) {
+    mma(d, a, b, [](uint32_t x, uint32_t y) {
         int sum = 0;
-        for (int i = 0; i < 32; i += 8) sum += (int8_t)(a >> i) * (int8_t)(b >> i);
+        for (int i = 0; i < 32; i += 8) sum += (int8_t)(x >> i) * (int8_t)(y >> i);
         return (uint32_t)sum;
     });
 }
@@ -206,9 +208,16 @@ inline void copy16(void *to, const void *from, bool valid) {
     copy_later(to, valid ? from : zeros, 16);
 }
 template <int words> void copy_words(void *to, const void *from) { copy_later(to, from, 4 * words); }
-template <class Chunk> Chunk fetch(const Chunk *shared) {
-    host::fibres[host::current].reads.push_back((uint32_t)(((const char *)shared - host::shared) / 16));
-    return *shared;
+template <class Chunk> void fetch(uint32_t (&d)[4], const Chunk *row) {  // ldmatrix
+    host::Fibre &own = host::fibres[host::current];
+    own.reads.push_back((uint32_t)(((const char *)row - host::shared) / 16));
+    own.row = (const uint32_t *)row;
+    host::meet(host::warp_meeting(), 32, [] {
+        host::Fibre *w = host::warp();
+        for (int lane = 0; lane < 32; ++lane)
+            for (int i = 0; i < 4; ++i) w[lane].out[i] = w[8 * i + lane / 4].row[lane % 4];
+    });
+    memcpy(d, own.out, 16);
 }
 inline void store_pair(void *to, uint32_t x, uint32_t y) {
     if ((uintptr_t)to % 8) abort();

@@ -12,7 +12,7 @@
 //
 //   tile_64, tile_128, tile_256        Product; 128, 128, 256 threads; tiles of 64 x 64, 128 x 128, 128 x 256
 //   tile_64_windows, tile_128_windows  the same, rows of A being windows of a map. sm_80 and newer; tile_256 needs 194 KiB of
-//                                      shared memory a block and is in the machine code of sm_90 and sm_100 alone
+//                                      shared memory a block and is in the machine code of sm_90 to sm_110 alone
 //   count_plain, count_windows           Product; 256 threads; tiles of 8 x 32; every GPU; best where M is small
 //
 // Their blocks walk over the tiles with the grid as their stride, so that any grid from one block on is right: min(tiles,
@@ -74,8 +74,11 @@ template <int words> DEVICE void copy_words(void *to, const void *from) {
         asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared_address(to)), "l"(from), "n"(4 * words)
                      : "memory");
 }
-DEVICE Chunk fetch(const Chunk *shared) {
-    return *shared;
+// Lane l names a row of 4 words; d[i] becomes word l % 4 of the row that lane 8 i + l / 4 names.
+DEVICE void fetch(u32 (&d)[4], const Chunk *row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+                 : "r"(shared_address(row)));
 }
 DEVICE void store_pair(void *to, u32 x, u32 y) {  // written once and read by others: first to leave the cache
     asm volatile("st.global.cs.v2.u32 [%0], {%1, %2};" ::"l"(to), "r"(x), "r"(y) : "memory");
@@ -86,19 +89,18 @@ DEVICE void copies_commit() {
 template <int left> DEVICE void copies_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
 }
-// d += popcount(a & b) over 16 x 8 x 256. Lane 4 g + t: a0, a2 words t and 4 + t of row g, a1, a3 of row g + 8; b0, b1
-// words t and 4 + t of column g; d0, d1 row g, columns 2 t and 2 t + 1, d2, d3 row g + 8.
-DEVICE void mma_bits(u32 *d, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-                 "{%0,%1,%2,%3};"
-                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+// d += popcount(a & b) over 16 x 8 x 256. Lane 4 g + t: a[0], a[2] words t and 4 + t of row g, a[1], a[3] of row g + 8;
+// b[0], b[1] words t and 4 + t of column g; d[0], d[1] row g, columns 2 t and 2 t + 1, d[2], d[3] row g + 8.
+DEVICE void mma_bits(u32 (&d)[4], const u32 (&a)[4], const u32 *b) {
+    asm("mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 // d += a b over 16 x 8 x 32 bytes; lanes hold what they hold above, a word being 4 bytes.
-DEVICE void mma_bytes(u32 *d, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+DEVICE void mma_bytes(u32 (&d)[4], const u32 (&a)[4], const u32 *b) {
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 #endif
 
@@ -136,8 +138,7 @@ struct Walk {
     }
 };
 
-// Where a row of A begins: in words; of a window, the words of its image and the place of its first pixel, which may lie
-// outside the map.
+// Where a row of A begins, in words; of a window, where its first pixel is, which may lie outside the map.
 struct alignas(16) Row {
     i64 start;
     int y, x;
@@ -149,85 +150,56 @@ template <bool windows> DEVICE Row row_of(const Product &p, i64 m) {
         row.start = m * p.a_row;
     } else {
         const i64 positions = (i64)p.out_height * p.out_width, image = m / positions;
-        const int position = (int)(m - image * positions);
-        row.start = image * p.height * p.width * p.pixel_words;
-        row.y = position / p.out_width * p.stride_y - p.top;
-        row.x = position % p.out_width * p.stride_x - p.left;
+        const u32 position = (u32)(m - image * positions), line = position / (u32)p.out_width;
+        row.y = (int)line * p.stride_y - p.top;
+        row.x = (int)(position - line * p.out_width) * p.stride_x - p.left;
+        row.start = ((image * p.height + row.y) * p.width + row.x) * p.pixel_words;
     }
     return row;
 }
 
-// A word of a window's K: which pixel it belongs to, counted from the window's first, and which word of it.
+// A word of a window's K: the pixel it belongs to, counted from the window's first, and where it is, counted from there.
 struct Tap {
-    int y, x, word;
+    int y, x;
+    i64 place;
+    u32 pad;  // what stands for it outside the map: 0 behind the last channel
     bool valid;
 };
 
-DEVICE Tap tap_of(const Product &p, i64 k) {
-    const u32 tap = (u32)k / (u32)p.pixel_words, y = tap / (u32)p.kernel_x;
-    Tap t = {(int)y * p.dilation_y, (int)(tap - y * p.kernel_x) * p.dilation_x, (int)((u32)k - tap * p.pixel_words),
-             k < p.k_words};
-    return t;
+DEVICE Tap tap_of(const Product &p, i64 k, int plane) {
+    const u32 pixel = (u32)k / (u32)p.pixel_words, line = pixel / (u32)p.kernel_x;
+    const int word = (int)((u32)k - pixel * p.pixel_words), left = p.channels - 32 * word;
+    Tap tap = {(int)line * p.dilation_y, (int)(pixel - line * p.kernel_x) * p.dilation_x, 0, 0, k < p.k_words};
+    tap.place = plane * p.a_plane + ((i64)tap.y * p.width + tap.x) * p.pixel_words + word;
+    if (tap.valid && p.pad_level >> plane & 1) tap.pad = left >= 32 ? FULL : left > 0 ? (1u << left) - 1 : 0;
+    return tap;
 }
 
 DEVICE bool inside(const Product &p, const Row &row, const Tap &tap) {
-    return (u32)(row.y + tap.y) < (u32)p.height && (u32)(row.x + tap.x) < (u32)p.width;
-}
-
-DEVICE i64 pixel_address(const Product &p, const Row &row, const Tap &tap, int plane) {
-    return plane * p.a_plane + row.start + ((i64)(row.y + tap.y) * p.width + (row.x + tap.x)) * p.pixel_words + tap.word;
-}
-
-DEVICE u32 pad_word(const Product &p, int plane, int word) {  // 0 behind the last channel
-    const int left = p.channels - 32 * word;
-    const u32 mask = left >= 32 ? 0xffffffffu : left > 0 ? (1u << left) - 1 : 0;
-    return p.pad_level >> plane & 1 ? mask : 0;
-}
-
-template <bool windows> DEVICE u32 a_word(const Product &p, const Row &row, i64 k, int plane) {
-    if (!windows) return p.a[plane * p.a_plane + row.start + k];
-    const Tap tap = tap_of(p, k);
-    return inside(p, row, tap) ? p.a[pixel_address(p, row, tap, plane)] : pad_word(p, plane, tap.word);
+    return tap.valid && (u32)(row.y + tap.y) < (u32)p.height && (u32)(row.x + tap.x) < (u32)p.width;
 }
 
 DEVICE i64 columns_of(const Product &p) {  // that are written
     return p.mode == INT32 ? p.N : p.out_row * 32;
 }
 
-DEVICE u32 requantized(const Product &p, i64 multiplier, i64 offset, int acc) {
-    const i64 code = (multiplier * acc + offset) >> p.shift, most = ((i64)1 << p.bits) - 1;
-    return (u32)(code < 0 ? 0 : code > most ? most : code);
+DEVICE u32 requantized(const Product &p, i64 multiplier, i64 offset, u32 acc) {
+    const i64 code = (multiplier * (int)acc + offset) >> p.shift;
+    const int high = (int)(code >> 32);
+    const u32 most = FULL >> (32 - p.bits), low = (u32)code < most ? (u32)code : most;
+    return high < 0 ? 0 : high > 0 ? most : low;
 }
 
-// Accumulators of `count` rows and neuron n become codes; `flip` and `least` are the neuron's first threshold.
-template <int count> DEVICE void to_codes(const Product &p, i64 n, int flip, int least, u32 *acc) {
-    if (n >= p.N) {
-#pragma unroll
-        for (int r = 0; r < count; ++r) acc[r] = 0;
-    } else if (p.mode == REQUANTIZE) {
-        const i64 multiplier = p.multiplier[n], offset = p.offset[n];
-#pragma unroll
-        for (int r = 0; r < count; ++r) acc[r] = requantized(p, multiplier, offset, (int)acc[r]);
-    } else {
-        u32 codes[count];
-#pragma unroll
-        for (int r = 0; r < count; ++r) codes[r] = ((int)acc[r] ^ flip) >= least;
-        for (int level = 1; level < p.levels; ++level) {
-            const int next = p.thresholds[level * p.N + n];
-#pragma unroll
-            for (int r = 0; r < count; ++r) codes[r] += ((int)acc[r] ^ flip) >= next;
-        }
-#pragma unroll
-        for (int r = 0; r < count; ++r) acc[r] = codes[r];
-    }
+// Whether a level is reached; flip: -1 of a descending neuron, whose thresholds are those of ~acc.
+DEVICE u32 reached(u32 acc, int flip, int least) {
+    return ((int)acc ^ flip) >= least;
 }
 
 // ---- Tensor cores -------------------------------------------------------------------------------------------------
 // A block makes BM x BN accumulators at a time, a warp WM x WN of them, from slices of `chunks` * 128 bits of K that pass
 // through `stages` buffers in shared memory; the copies run ahead across the end of a tile, so that they go on while its
-// results are written. 8 lanes at a time read or write a line of all banks: two rows of 4 chunks, or, where a row has 8,
-// chunks t of row g and t ^ 4 of row g + 1. A thread's chunk is two fragments of mma_bits: lane 4 g + t reads chunk t of
-// half a slice of row g.
+// results are written. Chunks of a row are permuted: 8 lanes that copy neighbouring chunks, or fetch the same chunk of 8
+// rows, meet all banks once.
 template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> struct Tile {
     static constexpr int threads = 32 * (BM / WM) * (BN / WN), MT = WM / 16, NT = WN / 8;
     static constexpr int warp_rows = BM / WM, warp_columns = BN / WN;
@@ -235,10 +207,11 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
     static constexpr int stage = (BM + BN) * chunks, words = chunks * 4;
     static constexpr int bytes = stages * stage * 16 + warp_columns * BM * 4 + (windows ? 2 * BM * 16 : 0);
     static constexpr int group = BN > BM ? 16 : 8;  // row tiles that go together
+    static constexpr int steps = chunks / 2;  // of 256 bits, in a slice
     typedef u32 Sums[2 * MT];
 
     static DEVICE int place(int row, int chunk) {
-        return row * chunks + (chunks == 8 ? chunk ^ (row & 1) << 2 : chunk);
+        return row * chunks + (chunk ^ (chunks == 8 ? row & 7 : row >> 1 & 3));
     }
 
     // Where a tile begins. Blocks that run at the same time share rows and columns in the second-level cache.
@@ -310,85 +283,75 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
 
         // A chunk of each row, `piece` words of a pixel at a time.
         template <int piece> DEVICE void windows_of(const Product &p, Chunk *to, const Row *rows, i64 k) {
-            Tap taps[4 / piece];
+            Tap taps[4 / piece] = {};
+            u32 pads[4];
 #pragma unroll
-            for (int w = 0; w < 4; w += piece) taps[w / piece] = tap_of(p, k + threadIdx.x % chunks * 4 + w);
+            for (int w = 0; w < 4; ++w) {
+                const Tap tap = tap_of(p, k + threadIdx.x % chunks * 4 + w, at.i);
+                pads[w] = tap.pad;
+                if (w % piece == 0) taps[w / piece] = tap;
+            }
 #pragma unroll
             for (int line = 0; line < BM; line += lines) {
                 const Row row = rows[threadIdx.x / chunks + line];
                 u32 *chunk = (u32 *)(to + place(threadIdx.x / chunks + line, threadIdx.x % chunks));
 #pragma unroll
                 for (int w = 0; w < 4; w += piece) {
-                    const Tap &tap = taps[w / piece];
-                    if (tap.valid && inside(p, row, tap))
-                        copy_words<piece>(chunk + w, p.a + pixel_address(p, row, tap, at.i));
+                    if (inside(p, row, taps[w / piece]))
+                        copy_words<piece>(chunk + w, p.a + row.start + taps[w / piece].place);
                     else
 #pragma unroll
-                        for (int v = 0; v < piece; ++v) chunk[w + v] = tap.valid ? pad_word(p, at.i, tap.word + v) : 0;
+                        for (int v = w; v < w + piece; ++v) chunk[v] = pads[v];
                 }
             }
         }
     };
 
-    // Half a slice, or all of one of 4 chunks: 512 bits of K. The columns of warps share out the counting of A's bits.
-    static DEVICE void multiply(u32 (&acc)[MT][NT][4], Sums &sums, const Chunk *a, const Chunk *b, int half, int counted,
-                                int power) {
-        const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-        Chunk low[MT], high[MT];
+    // What a warp multiplies in a step: of each 16 rows of A the operand of mma_bits, of each 16 of B two.
+    struct Operands {
+        u32 a[MT][4], b[NT / 2][4];
+
+        DEVICE void read(const Chunk *stage_a, const Chunk *stage_b, int step) {
+            const int lane = threadIdx.x % 32;
 #pragma unroll
-        for (int mt = 0; mt < MT; ++mt) {
-            low[mt] = fetch(a + place(mt * 16 + g, half * 4 + t));
-            high[mt] = fetch(a + place(mt * 16 + g + 8, half * 4 + t));
+            for (int mt = 0; mt < MT; ++mt)
+                fetch(a[mt], stage_a + mt * 16 * chunks + place(lane % 16, 2 * step + lane / 16));
+#pragma unroll
+            for (int np = 0; np < NT / 2; ++np)
+                fetch(b[np], stage_b + np * 16 * chunks + place(lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2));
         }
+
+        DEVICE void multiply(u32 (&acc)[MT][NT][4]) const {
 #if XNORFLOW_BYTES
-        Chunk columns[NT];
-#pragma unroll
-        for (int nt = 0; nt < NT; ++nt) columns[nt] = fetch(b + place(nt * 8 + g, half * 4 + t));
-#define WORD(chunk) (word == 0 ? chunk.x : word == 1 ? chunk.y : word == 2 ? chunk.z : chunk.w)
-#define BIT(chunk, bit) (WORD(chunk) >> (bit) & 0x01010101u)
-#pragma unroll
-        for (int word = 0; word < 4; ++word) {
 #pragma unroll 1
-            for (int s = 0; s < 8; s += 2) {  // two bits of each byte
-                u32 b0[NT], b1[NT];
+            for (int bit = 0; bit < 8; ++bit) {
+                u32 columns[NT / 2][4];
 #pragma unroll
-                for (int nt = 0; nt < NT; ++nt) b0[nt] = BIT(columns[nt], s), b1[nt] = BIT(columns[nt], s + 1);
+                for (int np = 0; np < NT / 2; ++np)
+#pragma unroll
+                    for (int r = 0; r < 4; ++r) columns[np][r] = b[np][r] >> bit & 0x01010101u;
 #pragma unroll
                 for (int mt = 0; mt < MT; ++mt) {
-                    const u32 a0 = BIT(low[mt], s), a1 = BIT(high[mt], s);
-                    const u32 a2 = BIT(low[mt], s + 1), a3 = BIT(high[mt], s + 1);
+                    const u32 row[4] = {a[mt][0] >> bit & 0x01010101u, a[mt][1] >> bit & 0x01010101u,
+                                        a[mt][2] >> bit & 0x01010101u, a[mt][3] >> bit & 0x01010101u};
 #pragma unroll
-                    for (int nt = 0; nt < NT; ++nt) mma_bytes(acc[mt][nt], a0, a1, a2, a3, b0[nt], b1[nt]);
+                    for (int nt = 0; nt < NT; ++nt) mma_bytes(acc[mt][nt], row, columns[nt / 2] + nt % 2 * 2);
                 }
             }
-        }
-#undef BIT
-#undef WORD
 #else
 #pragma unroll
-        for (int nt = 0; nt < NT; ++nt) {
-            const Chunk column = fetch(b + place(nt * 8 + g, half * 4 + t));
+            for (int nt = 0; nt < NT; ++nt)
 #pragma unroll
-            for (int mt = 0; mt < MT; ++mt)
-                mma_bits(acc[mt][nt], low[mt].x, high[mt].x, low[mt].y, high[mt].y, column.x, column.y);
-#pragma unroll
-            for (int mt = 0; mt < MT; ++mt)
-                mma_bits(acc[mt][nt], low[mt].z, high[mt].z, low[mt].w, high[mt].w, column.z, column.w);
-        }
+                for (int mt = 0; mt < MT; ++mt) mma_bits(acc[mt][nt], a[mt], b[nt / 2] + nt % 2 * 2);
 #endif
-        if (counted == half * 2 % warp_columns)
+        }
+
+        DEVICE void count(Sums &sums, int power) const {
 #pragma unroll
-            for (int mt = 0; mt < MT; ++mt) {
-                sums[2 * mt] += (u32)(__popc(low[mt].x) + __popc(low[mt].y)) << power;
-                sums[2 * mt + 1] += (u32)(__popc(high[mt].x) + __popc(high[mt].y)) << power;
-            }
-        if (counted == (half * 2 + 1) % warp_columns)
-#pragma unroll
-            for (int mt = 0; mt < MT; ++mt) {
-                sums[2 * mt] += (u32)(__popc(low[mt].z) + __popc(low[mt].w)) << power;
-                sums[2 * mt + 1] += (u32)(__popc(high[mt].z) + __popc(high[mt].w)) << power;
-            }
-    }
+            for (int r = 0; r < 2 * MT; ++r)
+                sums[r] += (u32)(__popc(a[r / 2][r % 2]) + __popc(a[r / 2][r % 2 + 2])) << power;
+        }
+    };
 
     static DEVICE void run(const Product &p, Chunk *shared) {
         const u32 tiles_m = (u32)((p.M + BM - 1) / BM), tiles_n = (u32)((columns_of(p) + BN - 1) / BN);
@@ -399,7 +362,11 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
         if (blockIdx.x >= tiles_m * tiles_n) return;
 
         Source source(p, rows, tiles_n, tiles_m);
+#pragma unroll 1
         for (int s = 0; s < stages - 1; ++s) source.next(p, shared + s * stage, rows, slices, tiles_n, tiles_m);
+        copies_wait<stages - 2>();
+        __syncthreads();
+        const Chunk *a = shared + wm * chunks, *b = shared + (BM + wn) * chunks;
         int reads = 0, writes = stages - 1;
         for (u32 tile = blockIdx.x; tile < tiles_m * tiles_n; tile += gridDim.x) {
             u32 acc[MT][NT][4];
@@ -412,10 +379,11 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
 #pragma unroll
                     for (int r = 0; r < 4; ++r) acc[mt][nt][r] = 0;
             }
+            Operands operands[2];
+            operands[0].read(a + reads * stage, b + reads * stage, 0);
+            Walk at(p);
 #pragma unroll 1
-            for (Walk at(p); !at.ends; at.next(p, slices)) {
-                copies_wait<stages - 2>();
-                __syncthreads();
+            do {
                 if (at.doubles)
 #pragma unroll
                     for (int mt = 0; mt < MT; ++mt)
@@ -423,16 +391,30 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
                         for (int nt = 0; nt < NT; ++nt)
 #pragma unroll
                             for (int r = 0; r < 4; ++r) acc[mt][nt][r] *= 2;
-                const Chunk *a = shared + reads * stage + wm * chunks, *b = shared + reads * stage + (BM + wn) * chunks;
-                const int counted = p.beta != 0 && at.j == 0 ? warp / warp_rows : -1;
-                if (chunks == 8) multiply(acc, sums, a, b, 0, counted, at.i);
-                source.next(p, shared + writes * stage, rows, slices, tiles_n, tiles_m);
-                multiply(acc, sums, a, b, chunks / 8, counted, at.i);
-                reads = reads + 1 == stages ? 0 : reads + 1;
-                writes = writes + 1 == stages ? 0 : writes + 1;
-            }
+                // The columns of warps share out the counting of A's bits.
+                const int power = at.i, counted = p.beta != 0 && at.j == 0 ? warp / warp_rows : -1;
+                at.next(p, slices);
+#pragma unroll
+                for (int step = 0; step < steps; ++step) {  // operands are read a step ahead
+                    if (step + 1 < steps) {
+                        operands[(step + 1) % 2].read(a + reads * stage, b + reads * stage, step + 1);
+                    } else {
+                        copies_wait<stages - 2>();
+                        __syncthreads();
+                        reads = reads + 1 == stages ? 0 : reads + 1;
+                        if (!at.ends) operands[0].read(a + reads * stage, b + reads * stage, 0);
+                    }
+                    if (step == 0) {  // into the buffer that all warps have read
+                        source.next(p, shared + writes * stage, rows, slices, tiles_n, tiles_m);
+                        writes = writes + 1 == stages ? 0 : writes + 1;
+                    }
+                    operands[step % 2].multiply(acc);
+                    if (counted == step % warp_columns) operands[step % 2].count(sums, power);
+                }
+            } while (!at.ends);
             finish(p, acc, sums, all_sums, tile, tiles_n, tiles_m);
         }
+        copies_wait<0>();
     }
 
     static DEVICE void finish(const Product &p, u32 (&acc)[MT][NT][4], Sums &sums, u32 *all_sums, u32 tile, u32 tiles_n,
@@ -459,31 +441,65 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
                 sums[r] *= (u32)p.beta;
             }
         }
-        int gammas[2 * NT], flips[2 * NT], least[2 * NT];  // all read before the first is used
+        column += 2 * t;
+        const int left = p.N - column < WN ? (int)(p.N - column) : WN;  // columns from this thread's first one on
+        u32 gammas[2 * NT];  // of all columns before the first is used: one wait
 #pragma unroll
-        for (int e = 0; e < 2 * NT; ++e) {
-            const i64 n = column + e / 2 * 8 + 2 * t + e % 2;
-            gammas[e] = n < p.N ? p.gamma[n] : 0;
-            flips[e] = least[e] = 0;
-            if (p.mode == THRESHOLD && n < p.N) flips[e] = p.flip[n], least[e] = p.thresholds[n];
+        for (int e = 0; e < 2 * NT; ++e) gammas[e] = e / 2 * 8 + e % 2 < left ? (u32)p.gamma[column + (e / 2 * 8 + e % 2)] : 0;
+#pragma unroll
+        for (int e = 0; e < 2 * NT; ++e)
+#pragma unroll
+            for (int r = 0; r < 2 * MT; ++r) {
+                u32 &value = acc[r / 2][e / 2][r % 2 * 2 + e % 2];
+                value = (u32)p.alpha * value + sums[r] + gammas[e];
+            }
+        if (p.mode == INT32) {
+            write_numbers(p, acc, top + g, column, left);
+        } else {
+            to_codes(p, acc, column, left);
+            write_planes(p, acc, top + g, column / 32);
         }
-#pragma unroll
-        for (int e = 0; e < 2 * NT; ++e) {
-            u32 values[2 * MT];
-#pragma unroll
-            for (int r = 0; r < 2 * MT; ++r)
-                values[r] = (u32)p.alpha * acc[r / 2][e / 2][r % 2 * 2 + e % 2] + sums[r] + (u32)gammas[e];
-            if (p.mode != INT32) to_codes<2 * MT>(p, column + e / 2 * 8 + 2 * t + e % 2, flips[e], least[e], values);
-#pragma unroll
-            for (int r = 0; r < 2 * MT; ++r) acc[r / 2][e / 2][r % 2 * 2 + e % 2] = values[r];
-        }
-        if (p.mode == INT32)
-            write_numbers(p, acc, top + g, column + 2 * t);
-        else
-            write_planes(p, acc, top + g, column);
     }
 
-    static DEVICE void write_numbers(const Product &p, const u32 (&acc)[MT][NT][4], i64 top, i64 column) {
+    // Accumulators become codes, 0 behind N. column: this thread's first of `left`.
+    static DEVICE void to_codes(const Product &p, u32 (&acc)[MT][NT][4], i64 column, int left) {
+        const int *flip = p.flip + column, *thresholds = p.thresholds + column;
+        int flips[2 * NT], least[2 * NT];
+#pragma unroll
+        for (int e = 0; e < 2 * NT; ++e) {
+            const int n = e / 2 * 8 + e % 2;
+            flips[e] = least[e] = 0;
+            if (p.mode == THRESHOLD && n < left) flips[e] = flip[n], least[e] = thresholds[n];
+        }
+#pragma unroll
+        for (int e = 0; e < 2 * NT; ++e) {
+            const int n = e / 2 * 8 + e % 2;
+            u32 codes[2 * MT];
+            if (n >= left) {
+#pragma unroll
+                for (int r = 0; r < 2 * MT; ++r) codes[r] = 0;
+            } else if (p.mode == THRESHOLD) {
+#pragma unroll
+                for (int r = 0; r < 2 * MT; ++r) codes[r] = reached(acc[r / 2][e / 2][r % 2 * 2 + e % 2], flips[e], least[e]);
+                const int *next = thresholds + n;
+#pragma unroll 1
+                for (int level = 1; level < p.levels; ++level) {
+                    next += p.N;
+#pragma unroll
+                    for (int r = 0; r < 2 * MT; ++r) codes[r] += reached(acc[r / 2][e / 2][r % 2 * 2 + e % 2], flips[e], *next);
+                }
+            } else {
+                const i64 multiplier = p.multiplier[column + n], offset = p.offset[column + n];
+#pragma unroll
+                for (int r = 0; r < 2 * MT; ++r)
+                    codes[r] = requantized(p, multiplier, offset, acc[r / 2][e / 2][r % 2 * 2 + e % 2]);
+            }
+#pragma unroll
+            for (int r = 0; r < 2 * MT; ++r) acc[r / 2][e / 2][r % 2 * 2 + e % 2] = codes[r];
+        }
+    }
+
+    static DEVICE void write_numbers(const Product &p, const u32 (&acc)[MT][NT][4], i64 top, i64 column, int left) {
 #pragma unroll
         for (int r = 0; r < 2 * MT; ++r) {
             if (top + r * 8 >= p.M) continue;
@@ -492,22 +508,24 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
             for (int nt = 0; nt < NT; ++nt) {
                 const u32 x = acc[r / 2][nt][r % 2 * 2], y = acc[r / 2][nt][r % 2 * 2 + 1];
                 if (p.N % 2 == 0) {
-                    if (column + nt * 8 < p.N) store_pair(out + nt * 8, x, y);
+                    if (nt * 8 < left) store_pair(out + nt * 8, x, y);
                 } else {
-                    if (column + nt * 8 < p.N) out[nt * 8] = (int)x;
-                    if (column + nt * 8 + 1 < p.N) out[nt * 8 + 1] = (int)y;
+                    if (nt * 8 < left) out[nt * 8] = (int)x;
+                    if (nt * 8 + 1 < left) out[nt * 8 + 1] = (int)y;
                 }
             }
         }
     }
 
-    static DEVICE void write_planes(const Product &p, const u32 (&acc)[MT][NT][4], i64 top, i64 column) {
+    static DEVICE void write_planes(const Product &p, const u32 (&acc)[MT][NT][4], i64 top, i64 first) {
         const int t = threadIdx.x % 4;
+        const int left = p.out_row - first < NT / 4 ? (int)(p.out_row - first) : NT / 4;  // words
+#pragma unroll 1
         for (int plane = 0; plane < p.bits; ++plane) {
 #pragma unroll
             for (int r = 0; r < 2 * MT; ++r) {
                 const i64 m = top + r * 8;
-                u32 *out = (u32 *)p.out + plane * p.out_plane + m * p.out_row + column / 32;
+                u32 *out = (u32 *)p.out + plane * p.out_plane + m * p.out_row + first;
 #pragma unroll
                 for (int w = 0; w < NT / 4; ++w) {  // 32 columns are those of 4 lanes
                     u32 word = 0;
@@ -517,7 +535,7 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
                     word <<= 2 * t;
                     word |= __shfl_xor_sync(FULL, word, 1);
                     word |= __shfl_xor_sync(FULL, word, 2);
-                    if (t == 0 && m < p.M && column / 32 + w < p.out_row) out[w] = word;
+                    if (t == 0 && m < p.M && w < left) out[w] = word;
                 }
             }
         }
@@ -527,7 +545,7 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
 typedef Tile<64, 64, 32, 32, 4, 4, false> Tile64;
 typedef Tile<64, 64, 32, 32, 4, 4, true> Tile64Windows;
 typedef Tile<128, 128, 64, 64, 4, 3, false> Tile128;
-typedef Tile<128, 128, 64, 64, 4, 3, true> Tile128Windows;
+typedef Tile<128, 128, 64, 32, 4, 3, true> Tile128Windows;
 typedef Tile<128, 256, 64, 64, 8, 4, false> Tile256;
 
 #if defined(XNORFLOW_HOST) || __CUDA_ARCH__ >= 800
@@ -539,8 +557,8 @@ typedef Tile<128, 256, 64, 64, 8, 4, false> Tile256;
 TILE_KERNEL(tile_64, 3, Tile64)
 TILE_KERNEL(tile_64_windows, 3, Tile64Windows)
 TILE_KERNEL(tile_128, 2, Tile128)
-TILE_KERNEL(tile_128_windows, 2, Tile128Windows)
-#if defined(XNORFLOW_HOST) || __CUDA_ARCH__ == 900 || __CUDA_ARCH__ == 1000
+TILE_KERNEL(tile_128_windows, 1, Tile128Windows)
+#if defined(XNORFLOW_HOST) || (__CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200)
 TILE_KERNEL(tile_256, 1, Tile256)
 #endif
 #endif
@@ -571,13 +589,19 @@ template <bool windows> DEVICE void counted(const Product &p, i64 top, i64 colum
             for (int r = 0; r < 8; ++r)
 #pragma unroll
                 for (int c = 0; c < 4; ++c) acc[c][r] *= 2;
+#pragma unroll 1
         for (i64 k = lane; k < p.k_words; k += 32) {
             u32 words[4];
+            const Tap tap = windows ? tap_of(p, k, at.i) : Tap{0, 0, 0, 0, false};
 #pragma unroll
             for (int c = 0; c < 4; ++c) words[c] = b[c][at.j * p.b_plane + k];
 #pragma unroll
             for (int r = 0; r < 8; ++r) {
-                const u32 a = a_word<windows>(p, rows[r], k, at.i);
+                u32 a;
+                if (windows)
+                    a = inside(p, rows[r], tap) ? p.a[rows[r].start + tap.place] : tap.pad;
+                else
+                    a = p.a[at.i * p.a_plane + rows[r].start + k];
                 if (at.j == 0) sums[r] += (u32)__popc(a) << at.i;
 #pragma unroll
                 for (int c = 0; c < 4; ++c) acc[c][r] += __popc(a & words[c]);
@@ -602,10 +626,15 @@ template <bool windows> DEVICE void counted(const Product &p, i64 top, i64 colum
         if (m < p.M && n < p.N) ((int *)p.out)[m * p.N + n] = (int)value;
         return;
     }
-    const bool compares = p.mode == THRESHOLD && n < p.N;
-    to_codes<1>(p, n, compares ? p.flip[n] : 0, compares ? p.thresholds[n] : 0, &value);
+    u32 code = 0;
+    if (n < p.N && p.mode == REQUANTIZE) code = requantized(p, p.multiplier[n], p.offset[n], value);
+    if (n < p.N && p.mode == THRESHOLD) {
+        const int flip = p.flip[n];
+        for (int level = 0; level < p.levels; ++level) code += reached(value, flip, p.thresholds[level * p.N + n]);
+    }
+#pragma unroll 1
     for (int plane = 0; plane < p.bits; ++plane) {
-        const u32 word = __ballot_sync(FULL, value >> plane & 1);
+        const u32 word = __ballot_sync(FULL, code >> plane & 1);
         if (lane == 0 && m < p.M) ((u32 *)p.out)[plane * p.out_plane + m * p.out_row + column / 32] = word;
     }
 }
@@ -620,7 +649,7 @@ template <bool windows> DEVICE void count_all(const Product &p, u32 *shared) {
     }
 }
 
-GLOBAL(256, 1) count_plain(const Product p) {
+GLOBAL(256, 2) count_plain(const Product p) {
     DYNAMIC_SHARED(shared);
     count_all<false>(p, (u32 *)shared);
 }
