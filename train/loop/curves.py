@@ -73,7 +73,12 @@ def draw_twins(path: Path, runs: Sequence[RunCurves]) -> None:
         right.plot(epochs, [100 * (1 - record.train_accuracy) for record in run.records], color=colour, linestyle=":")
         right.plot(epochs, [100 * (1 - record.val_accuracy) for record in run.records], color=colour, label=run.name)
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
-    right.set(xlabel="epoch", ylabel="error, %", yscale="symlog", title="training dotted, validation solid")
+    right.set(xlabel="epoch", ylabel="error, %", title="training dotted, validation solid")
+    right.set_yscale("symlog", linthresh=1)  # a training error may come down to 0
+    largest = 100 * max(1 - min(r.train_accuracy, r.val_accuracy) for run in runs for r in run.records)
+    right.set_yticks([0, 0.5, *(n for n in (1, 2, 5, 10, 20, 50) if n <= largest)])
+    right.yaxis.set_major_formatter("{x:g}")
+    right.minorticks_off()
     for axes in (left, right):
         axes.grid(alpha=0.3)
     left.legend(frameon=False)
