@@ -1,5 +1,7 @@
 """Networks of a published shape with random numbers: to measure what depends on size alone."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .geometry import Window
@@ -21,7 +23,7 @@ from .ir import (
 from .ranges import acc_type
 from .verify import verify
 
-__all__ = ["binary_vgg"]
+__all__ = ["binary_chain", "binary_vgg"]
 
 _CONVOLUTIONS = (128, 128, 256, 256, 512, 512)  # a pool behind every second one
 _DENSE = (1024, 1024, 10)
@@ -30,12 +32,21 @@ _DENSE = (1024, 1024, 10)
 def binary_vgg(seed: int = 0) -> IntegerNetwork:
     """The VGG-like network of BinaryConnect (Courbariaux, Bengio, David, 2015) for 32 x 32 colour images, untrained:
     2x128C3-MP2-2x256C3-MP2-2x512C3-MP2-2x1024FC-10, 1-bit weights and activations, 8-bit images, 14 Mbit of weights.
+    """
+    return binary_chain(CodeType((32, 32, 3), 8, Encoding.BIPOLAR), _CONVOLUTIONS, _DENSE, seed=seed)
 
-    Weights are random bits, thresholds lie around the middle of what a neuron counts.
+
+def binary_chain(
+    source: CodeType, convolutions: Sequence[int], dense: Sequence[int], *, bits: int = 1, seed: int = 0
+) -> IntegerNetwork:
+    """An untrained network with 1-bit weights: 3 x 3 convolutions of so many channels, padded by 1, a 2 x 2 pool behind
+    every second one, then dense layers, the last of which has a neuron for each class.
+
+    source: what comes in, a map where there are convolutions. bits: of the activations, bipolar codes. Weights are
+    random bits, thresholds lie around the middle of what a neuron counts, half of the neurons descend.
     """
     rng = np.random.default_rng(seed)
-    pixels = CodeType((32, 32, 3), 8, Encoding.BIPOLAR)
-    nodes: list[Node] = [Input("image", (), pixels, InputTransform(0, 255))]
+    nodes: list[Node] = [Input("image", (), source, InputTransform(0, 255))]
 
     def weights(rows: int, columns: int) -> Weights:
         return Weights(rng.integers(0, 2, (rows, columns), dtype=np.uint8), 1, Encoding.BIPOLAR)
@@ -45,13 +56,15 @@ def binary_vgg(seed: int = 0) -> IntegerNetwork:
         assert isinstance(dot.type, AccType)
         neurons = dot.type.shape[-1]
         spread = np.sqrt(columns) * source.hi
-        levels = np.clip(np.rint(rng.normal(0, spread, (neurons, 1))), dot.type.lo, dot.type.hi).astype(np.int64)
-        kind = CodeType(dot.type.shape, 1, Encoding.BIPOLAR)
-        nodes.append(Threshold(name, (dot.name,), kind, levels, rng.random(neurons) < 0.5))
+        drawn = rng.normal(0, spread, (neurons, (1 << bits) - 1))
+        levels = np.sort(np.clip(np.rint(drawn), dot.type.lo, dot.type.hi).astype(np.int64), axis=1)
+        kind = CodeType(dot.type.shape, bits, Encoding.BIPOLAR)
+        falls = rng.random(neurons) < 0.5
+        levels[falls] = levels[falls, ::-1]
+        nodes.append(Threshold(name, (dot.name,), kind, levels, falls))
         return kind
 
-    source = pixels
-    for number, channels in enumerate(_CONVOLUTIONS, start=1):
+    for number, channels in enumerate(convolutions, start=1):
         window = Window((source.shape[0], source.shape[1], source.shape[2]), (3, 3), padding=(1, 1))
         matrix = weights(channels, window.columns)
         kind = acc_type(matrix, source, window.output)
@@ -60,12 +73,12 @@ def binary_vgg(seed: int = 0) -> IntegerNetwork:
         source = activation(f"conv_act{number}", window.columns, source)
         if number % 2 == 0:
             height, width, _ = source.shape
-            source = CodeType((height // 2, width // 2, channels), 1, Encoding.BIPOLAR)
+            source = CodeType((height // 2, width // 2, channels), bits, Encoding.BIPOLAR)
             nodes.append(MaxPool(f"pool{number}", (nodes[-1].name,), source, (2, 2), (2, 2)))
-    for number, neurons in enumerate(_DENSE, start=1):
+    for number, neurons in enumerate(dense, start=1):
         matrix = weights(neurons, source.size)
         nodes.append(Dense(f"fc{number}", (nodes[-1].name,), acc_type(matrix, source), matrix))
-        if number < len(_DENSE):
+        if number < len(dense):
             source = activation(f"act{number}", matrix.codes.shape[1], source)
     last = nodes[-1].type
     assert isinstance(last, AccType)

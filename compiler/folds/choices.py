@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import HardwareError
-from ..cost.area import WORD_BITS_MOST, Device, Joint, price_folds
+from ..cost.area import WORD_BITS_MOST, price_folds
+from ..cost.device import Device
+from ..cost.joints import Joint
 from ..ir import Conv2d, Dense, IntegerNetwork, MaxPool, Node, Recurrent, Stage, SumPool
 from ..schedule.recurrent_cycles import steps_cycles
 from .folding import Arithmetic, LayerFold

@@ -16,7 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cost.area import CONVERTER_TENTHS, Device, Joint, joints
+from ..cost.device import Device
+from ..cost.joints import CONVERTER_TENTHS, Joint, joints
 from ..ir import IntegerNetwork
 from .choices import NEVER, Folds, all_folds, undominated
 from .folding import Arithmetic, LayerFold

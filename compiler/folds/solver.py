@@ -9,7 +9,8 @@ from bisect import bisect_left
 
 from ...boards.loader import DEFAULT_BOARD, Board, load_board
 from ...errors import HardwareError, UsageError
-from ..cost.area import Area, Device, layer_areas
+from ..cost.area import Area, layer_areas
+from ..cost.device import Device
 from ..ir import Concat, Conv2d, IntegerNetwork, MaxPool, SumPool
 from ..schedule.plan import check_buildable
 from .folding import Arithmetic, Folding, LayerFold, Popcount

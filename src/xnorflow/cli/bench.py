@@ -1,13 +1,16 @@
 """`xnorflow bench`: the figures of docs/results.md that are not counts. What they mean is in `flow.figures`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import HardwareError, UsageError
 from .options import DataDir, Json, arithmetic_kind, popcount_kind
 from .output import print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from ..hdl.tools.resource_bench import Compared
 
 __all__ = ["app"]
 
@@ -230,6 +233,68 @@ def design(
         f"{result.total.block_rams:g} RAMB36, "
         f"one image every {result.cycles:,} cycles"
     )
+
+
+@app.command("resources")
+def resources(
+    networks: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Network files. (default: what the model was fitted to)", metavar="NETWORK..."),
+    ] = None,
+    board: Annotated[str, typer.Option(help="Known board, or a YAML file.", metavar="NAME|FILE.yaml")] = "ulx3s-85f",
+    cycles: Annotated[
+        list[int] | None, typer.Option(help="Fold each network for so many cycles an image; repeatable.", metavar="N")
+    ] = None,
+    folding: Annotated[Path | None, typer.Option(help="Or this folding.", metavar="FILE.yaml")] = None,
+    pipeline: Annotated[int, typer.Option(help="Registers from weights to counts.", min=1, metavar="N")] = 1,
+    out: Annotated[
+        Path, typer.Option(help="Where Yosys works; what lies there is not synthesized again.", metavar="DIR")
+    ] = Path("build/resources"),
+    as_json: Json = False,
+) -> None:
+    """The model of LUTs, flip-flops, block RAMs and DSP blocks against the board's own synthesis.
+
+    Of networks the whole designs, with what the board's top adds to them; without any, the small designs that the
+    model was fitted to, part by part.
+    """
+    from ..boards.loader import load_board
+    from ..compiler.folds.folding import load_folding
+    from ..compiler.folds.solver import fold_for_cycles
+    from ..compiler.storage.network_file import load_network
+    from ..hdl.tools.resource_bench import compare_design, compare_fitted
+
+    target, chosen = load_board(board), networks or []
+    if bool(chosen) != bool(cycles or folding) or (cycles and folding):
+        raise UsageError("give networks with --cycles or --folding, or neither")
+    rows: list[tuple[str, str, Compared]] = []
+    if not chosen:
+        rows = [(row.design, row.part, row.compared) for row in compare_fitted(target, out / target.family)]
+    for file in chosen:
+        network = load_network(file)
+        foldings = {f"{n:,} cycles": fold_for_cycles(network, n, target) for n in cycles or ()}
+        if folding is not None:
+            foldings[folding.name] = load_folding(folding, network)
+        for name, folds in foldings.items():
+            place = out / target.name / f"{file.stem}-{name.split(' ')[0].replace(',', '')}-{pipeline}"
+            rows.append((file.stem, name, compare_design(network, folds, target, place, popcount_stages=pipeline)))
+    if as_json:
+        print_json({"board": target.name, "rows": [{"design": d, "of": of, "compared": row} for d, of, row in rows]})
+        return
+    kinds = ("luts", "flip_flops", "blocks", "dsps")
+    print_table(
+        ("design", "folding" if chosen else "part", "LUT", "FF", "block RAM", "DSP", "LUT error"),
+        [
+            (
+                design,
+                of,
+                *(f"{getattr(row.estimated, kind):,} / {getattr(row.measured, kind):,}" for kind in kinds),
+                f"{100 * row.lut_error:+.1f} %",
+            )
+            for design, of, row in rows
+        ],
+        left=2,
+    )
+    print_lines(f"estimated / synthesized for {target.name}")
 
 
 @app.command("link")

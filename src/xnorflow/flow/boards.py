@@ -158,7 +158,8 @@ def _is_full(message: str) -> bool:
 def _too_big(design: Path, board: str, message: str) -> str:
     """What does not fit, and which layer's engine takes most: of block RAM, where that is what the message is about."""
     from ..boards.loader import load_board
-    from ..compiler.cost.area import Device, layer_areas
+    from ..compiler.cost.area import layer_areas
+    from ..compiler.cost.device import Device
     from ..compiler.folds.folding import load_folding
     from ..compiler.storage.network_file import load_network
     from ..hdl.board.files import BOARD_FILE

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..boards.loader import DEFAULT_BOARD, load_board
-from ..compiler.cost.area import Area, Device
+from ..compiler.cost.area import Area
+from ..compiler.cost.device import Device
 from ..compiler.folds.folding import Folding, Memory, save_folding
 from ..compiler.folds.solver import estimate_area, fastest_folding, fold_for_cycles, fold_for_fps
 from ..compiler.schedule.cycles import fold_table, initiation_interval, stage_bounds, waste_warnings

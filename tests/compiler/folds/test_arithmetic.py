@@ -8,8 +8,9 @@ import pytest
 from random_networks import random_network
 
 from xnorflow.boards.loader import Board, load_board
-from xnorflow.compiler.cost.area import Area, Device, layer_areas, price_folds
+from xnorflow.compiler.cost.area import Area, layer_areas, price_folds
 from xnorflow.compiler.cost.counts import count_layers
+from xnorflow.compiler.cost.device import Device
 from xnorflow.compiler.folds.folding import (
     Arithmetic,
     Folding,

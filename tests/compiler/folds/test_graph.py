@@ -4,7 +4,7 @@ import pytest
 from random_graphs import GraphBuilder, random_graph
 
 from xnorflow.boards.loader import load_board
-from xnorflow.compiler.cost.area import joints
+from xnorflow.compiler.cost.joints import joints
 from xnorflow.compiler.folds.folding import check_folding
 from xnorflow.compiler.folds.solver import estimate_area, fastest_folding, fold_for_cycles
 from xnorflow.compiler.ir import Encoding, IntegerNetwork

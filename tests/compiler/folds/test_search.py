@@ -10,7 +10,9 @@ from random_conv_networks import Conv, random_conv_network
 from random_networks import random_network
 
 from xnorflow.boards.loader import load_board
-from xnorflow.compiler.cost.area import Area, Device, Joint, layer_areas
+from xnorflow.compiler.cost.area import Area, layer_areas
+from xnorflow.compiler.cost.device import Device
+from xnorflow.compiler.cost.joints import Joint
 from xnorflow.compiler.folds.choices import NEVER, undominated
 from xnorflow.compiler.folds.folding import Folding, LayerFold, check_folding
 from xnorflow.compiler.folds.search import Budget, FoldSearch, _Step
@@ -169,10 +171,10 @@ def test_a_step_is_the_least_over_all_pairs(senders: int, takers: int, relay: in
 
 def test_where_a_budget_binds_a_block_ram_is_still_worth_its_luts() -> None:
     network, device = random_network([30, 20, 12, 4]), Device(6, 2000, 8)
-    folds = FoldSearch(network, device).cheapest(100, Budget(1750, 8))
+    folds = FoldSearch(network, device).cheapest(100, Budget(1900, 8))
     assert folds is not None
     area = cost(network, folds, device)
-    assert (area.tenths, area.blocks) == (1715, 1)  # a second block RAM would spare five LUTs
+    assert (area.tenths, area.blocks) == (1861, 1)  # a second block RAM would spare 18 LUTs
 
 
 def test_a_pool_whose_windows_overlap_wants_more_rows() -> None:
