@@ -17,7 +17,19 @@ NETWORK = random_network([24, 12, 4])
 RIVALS, ASSUMPTIONS = compare_rivals(NETWORK, Folding({"dense0": LayerFold(4, 8), "dense1": LayerFold(2, 6)}))
 SIDES = (Side("XNOR-popcount", "net", 9, 0.9665), Side("int8 MAC", "random int8 weights", 9, None))
 PAPER = Comparison(
-    "net<1>", "ulx3s-85f", Family.ECP5, 50_000_000, 9, 5e6, RIVALS, SIDES, "digits", "", ASSUMPTIONS, ("Mind this",)
+    "net<1>",
+    "ab" * 32,
+    "ulx3s-85f",
+    Family.ECP5,
+    50_000_000,
+    9,
+    5e6,
+    RIVALS,
+    SIDES,
+    "digits",
+    "",
+    ASSUMPTIONS,
+    ("Mind this",),
 )
 
 

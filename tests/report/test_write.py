@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 from random_conv_networks import Conv, random_conv_network
 from random_networks import random_network
+from random_recurrent import random_rnn, recurrent_network
 
-from xnorflow.boards.loader import load_board
+from xnorflow.boards.loader import Family, load_board
 from xnorflow.compiler import golden
+from xnorflow.compiler.cost.rivals import compare_rivals
+from xnorflow.compiler.folds.folding import Arithmetic, Folding, LayerFold, with_arithmetic
 from xnorflow.compiler.folds.solver import default_folding, fold_for_cycles
+from xnorflow.compiler.int8 import int8_twin
 from xnorflow.compiler.ir import Encoding, IntegerNetwork
+from xnorflow.compiler.storage.network_file import network_hash
+from xnorflow.config import to_mapping
 from xnorflow.errors import DataError, UsageError
+from xnorflow.flow.compare import Comparison, Side
 from xnorflow.hdl.generate import write_design
-from xnorflow.report import write_report
+from xnorflow.report import write_comparison, write_report
+from xnorflow.report.comparison import shown
 from xnorflow.train.data.datasets import Samples
 
 IMAGES = 24
@@ -162,6 +170,7 @@ def test_memory_of_weights_of_two_bits(tmp_path: Path) -> None:
     network = random_conv_network((8, 8, 16), [Conv(32, (3, 3))], (5,), weights=(2, Encoding.BIPOLAR))
     write_design(network, fold_for_cycles(network, 1 << 16), tmp_path / "design", board=load_board("icebreaker"))
     text = Page(write_report(tmp_path / "design").path.read_text()).text
+    assert "2 bit planes" in text and "multiply" not in text.split("The proof")[0]
     weights = 32 * 9 * 16 + 5 * 36 * 32
     assert "would take 16 times the weight memory" in text
     assert f"{2 * weights / 1024:,.1f} kbit of weights" in text and f"{32 * weights / 1024:,.1f}" in text
@@ -181,3 +190,60 @@ def test_the_netlist_is_told_apart(design: Path, network: IntegerNetwork, sample
     text = write_report(design, samples=samples).path.read_text()
     assert "The netlist that synth_ecp5 makes gave 0 mismatches on 5 images, results alone." in text
     assert f"{IMAGES:,} images went through the Verilog" in text
+
+
+def test_multipliers_are_called_so(tmp_path: Path) -> None:
+    network, board = int8_twin(random_network([16, 12, 5])), load_board("icebreaker")
+    folding = with_arithmetic(Folding({"dense0": LayerFold(2, 4), "dense1": LayerFold(5, 4)}), Arithmetic.MAC)
+    write_design(network, folding, tmp_path / "design", board=board)
+    result = write_report(tmp_path / "design")
+    text = Page(result.path.read_text()).text
+    assert text.split("The proof")[0].count("multiply") == 2 and "XNOR" not in text.split("The proof")[0]
+    assert "This design multiplies" in text
+    row = result.path.read_text().split('<tr class="winner"><th>')[1]
+    assert row.startswith("int8 MAC") and f"{result.baselines[0].ratio:.1f} ×" in row
+
+
+def test_one_bit_is_called_xnor(design: Path) -> None:
+    text = Page(write_report(design).path.read_text()).text
+    assert text.split("The proof")[0].count("XNOR") == 2 and "bit planes" not in text
+
+
+def test_frames_of_sequences_are_steps(tmp_path: Path) -> None:
+    network, board = recurrent_network(random_rnn(6, 4, 2, 1)), load_board("icebreaker")
+    write_design(
+        network, Folding({"steps": LayerFold(2, 2), "out": LayerFold(1, 4)}, interleave=2), tmp_path, board=board
+    )
+    text = Page(write_report(tmp_path).path.read_text()).text
+    assert "Operations and memory a step" in text and "steps a second" in text and "an image" not in text
+
+
+def compared(folder: Path, network: IntegerNetwork, network_hash: str) -> None:
+    """Leave behind what `xnorflow compare --out` leaves behind."""
+    folding = default_folding(network, load_board("icebreaker"))
+    rivals, assumptions = compare_rivals(network, folding)
+    sides = (Side("XNOR-popcount", "net", 9, None), Side("int8 MAC", "random int8 weights", 9, None))
+    head = ("net", network_hash, "ulx3s-85f", Family.ECP5, 50_000_000, 9, 5e6)
+    result = Comparison(*head, rivals, sides, "", "", assumptions, ("Mind this",))
+    write_comparison(result, folder)
+    (folder / "compare.json").write_text(json.dumps({"shown": to_mapping(shown(result))}))
+
+
+def test_a_comparison_beside_the_report_is_shown(design: Path, network: IntegerNetwork) -> None:
+    assert "Compared with" not in write_report(design).path.read_text()
+    compared(design, network, network_hash(network))
+    page = Page(write_report(design).path.read_text())
+    assert page.fetched == ["compare.html"]
+    for text in ("Compared with", "5,000,000 a second", "times XNOR", "Mind this", "Bits stored"):
+        assert text in page.text
+    compared(design, network, "0" * 64)
+    assert "Compared with" not in write_report(design).path.read_text()  # of another network
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"shown": {"lead": 1}}'])
+def test_a_damaged_comparison_is_one_line(design: Path, network: IntegerNetwork, content: str) -> None:
+    compared(design, network, network_hash(network))
+    (design / "compare.json").write_text(content)
+    with pytest.raises(DataError, match="compare` again") as caught:
+        write_report(design)
+    assert "\n" not in str(caught.value)

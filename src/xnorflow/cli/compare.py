@@ -80,9 +80,10 @@ def compare(
     )
     if out is not None:
         from ..files import atomic_write
-        from ..report import write_comparison
+        from ..report.comparison import COMPARISON_FILE, shown, write_comparison
 
-        atomic_write(out / "compare.json", json.dumps(plain(result), indent=1, allow_nan=False) + "\n")
+        content = {**plain(result), "shown": plain(shown(result))}
+        atomic_write(out / COMPARISON_FILE, json.dumps(content, indent=1, allow_nan=False) + "\n")
         page = write_comparison(result, out)
     if as_json:
         print_json(result)

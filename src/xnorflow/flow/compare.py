@@ -16,7 +16,7 @@ from ..compiler.folds.solver import default_folding, fold_for_fps
 from ..compiler.int8 import int8_twin
 from ..compiler.ir import IntegerNetwork, Stage
 from ..compiler.schedule.cycles import initiation_interval
-from ..compiler.storage.network_file import load_network
+from ..compiler.storage.network_file import load_network, network_hash
 from ..errors import DataError, UsageError
 from .designs import DEFAULT_BOARD, random_samples
 from .networks import load_samples
@@ -73,10 +73,12 @@ class Side:
 class Comparison:
     """One network at one rate. rivals: on paper. sides: XNOR and int8 MAC, as far as they were built.
 
-    library: of the standard cells, empty where none were mapped to. notes: what a reader has to know.
+    network: its file, network_hash: what that carries. library: of the standard cells, empty where none were mapped to.
+    notes: what a reader has to know.
     """
 
     network: str
+    network_hash: str
     board: str
     family: Family
     clock_hz: int
@@ -163,6 +165,7 @@ def compare(
     cycles = initiation_interval(network, chosen)
     return Comparison(
         network=str(file),
+        network_hash=network_hash(network),
         board=target.name,
         family=target.family,
         clock_hz=target.hz,

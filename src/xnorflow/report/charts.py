@@ -27,7 +27,7 @@ class Bar:
     """One bar: its label, the parts that it is stacked of, not negative, and the text behind it."""
 
     label: str
-    parts: Sequence[float]
+    parts: tuple[float, ...]
     text: str
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from ..boards.loader import Board
 from ..compiler.cost.counts import LayerCounts, total_counts
 from ..compiler.cost.energy import DesignEnergy, EnergyReport
+from ..compiler.folds.folding import Arithmetic, Folding, LayerFold
+from ..compiler.ir import Encoding, IntegerNetwork, Stage
+from ..compiler.planes import DotForm
 from ..compiler.schedule.cycles import FoldRow
 from ..hdl.manifest import EngineEntry, Manifest
 
@@ -35,7 +38,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class EngineCard:
-    """One engine of the pipeline picture. share: percent of the initiation interval it is busy."""
+    """One engine of the pipeline picture. arithmetic: XNOR, pairs of bit planes, or multiply; share: percent of
+    the initiation interval that it is busy."""
 
     name: str
     rows: int
@@ -43,6 +47,7 @@ class EngineCard:
     pe: int
     simd: int
     activations: str
+    arithmetic: str
     waste: str
     cycles: str
     share: float
@@ -68,12 +73,23 @@ class Resources:
     board_bram_kbit: int | None
 
 
-def engine_cards(manifest: Manifest, table: Sequence[FoldRow]) -> tuple[EngineCard, ...]:
+def engine_cards(
+    manifest: Manifest, table: Sequence[FoldRow], network: IntegerNetwork, folding: Folding
+) -> tuple[EngineCard, ...]:
     """The engines in stream order."""
-    return tuple(_card(engine, row) for engine, row in zip(manifest.engines, table, strict=True))
+    arithmetics = (_arithmetic(stage, folding.layers[stage.dot.name]) for stage in network.stages())
+    return tuple(_card(*each) for each in zip(manifest.engines, table, arithmetics, strict=True))
 
 
-def _card(engine: EngineEntry, row: FoldRow) -> EngineCard:
+def _arithmetic(stage: Stage, fold: LayerFold) -> str:
+    if fold.arithmetic is Arithmetic.MAC:
+        return "multiply"
+    if stage.dot.weights.bits == stage.input_type.bits == 1 and stage.dot.weights.encoding is Encoding.BIPOLAR:
+        return "XNOR"
+    return f"{DotForm.of(stage.dot.weights, stage.input_type).pairs} bit planes"
+
+
+def _card(engine: EngineEntry, row: FoldRow, arithmetic: str) -> EngineCard:
     scale = min(_MATRIX_WIDTH / engine.columns, _MATRIX_HEIGHT / engine.rows)
     width, height = max(engine.columns * scale, 6.0), max(engine.rows * scale, 6.0)
     picture = Picture(
@@ -89,6 +105,7 @@ def _card(engine: EngineEntry, row: FoldRow) -> EngineCard:
         pe=engine.pe,
         simd=engine.simd,
         activations=f"{engine.activation_bits} bit",
+        arithmetic=arithmetic,
         waste=f"{row.waste:.1%}",
         cycles=f"{engine.cycles:,}",
         share=round(100 * row.share, 1),
@@ -147,11 +164,15 @@ def _float_bits(layer: LayerCounts) -> int:
     return 32 * layer.rows * layer.columns
 
 
-def energy_rows(report: EnergyReport) -> list[dict[str, object]]:
-    """Rows of the energy chart: numbers as text, and each part's share of the most expensive design in percent."""
+def energy_rows(report: EnergyReport, *, multiplies: bool = False) -> list[dict[str, object]]:
+    """Rows of the energy chart: numbers as text, and each part's share of the most expensive design in percent.
+
+    multiplies: the design is not the first of them but the one with int8 multiply-adds.
+    """
     designs = (report.xnor, *report.baselines)
     most = max(design.total for design in designs)
-    return [_energy_row(design, most, ours=design is report.xnor) for design in designs]
+    ours = designs[1] if multiplies else designs[0]
+    return [_energy_row(design, most, ours=design is ours) for design in designs]
 
 
 def _energy_row(design: DesignEnergy, most: float, *, ours: bool) -> dict[str, object]:
@@ -164,7 +185,7 @@ def _energy_row(design: DesignEnergy, most: float, *, ours: bool) -> dict[str, o
         "weights": picojoules(design.weights),
         "activations": picojoules(design.activations),
         "total": picojoules(design.total),
-        "ratio": "1" if ours else f"{design.ratio:.1f} ×",
+        "ratio": "1" if design.ratio == 1 else f"{design.ratio:.1f} ×",
     }
 
 

@@ -1,11 +1,12 @@
 """The report's sentences and headline figures. Each says what was measured, and what was not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from ..boards.loader import Board, load_board
 from ..compiler.cost.energy import EnergyReport
+from ..compiler.folds.folding import Arithmetic
 from ..errors import UsageError
 from ..hdl.manifest import Manifest
 from .figures import Resources, picojoules
@@ -25,8 +26,10 @@ __all__ = [
     "subtitle",
     "tiles",
     "title",
+    "unit",
     "verdict",
     "versions",
+    "with_article",
 ]
 
 Result = Mapping[str, Any] | None
@@ -63,6 +66,16 @@ def title(provenance: Mapping[str, str]) -> str:
     return text[:1].upper() + text[1:]
 
 
+def unit(manifest: Manifest) -> str:
+    """What a frame is called: a step where networks read sequences."""
+    return "step" if manifest.interleave else "image"
+
+
+def with_article(word: str) -> str:
+    """An image, a step."""
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
 def subtitle(manifest: Manifest, board: Board | None) -> str:
     """What it is built for."""
     place = board.title if board else manifest.source.board
@@ -72,66 +85,76 @@ def subtitle(manifest: Manifest, board: Board | None) -> str:
     )
 
 
-def verdict(result: Result, modified: Sequence[str]) -> Verdict:
+def verdict(result: Result, modified: Sequence[str], unit: str) -> Verdict:
     """Whether the hardware equals the golden model, as far as it was looked at."""
     if result is None:
         return Verdict(False, "Not simulated yet: run `xnorflow simulate`")
     if modified:
         return Verdict(False, f"The design is not as generated: {', '.join(modified)} changed")
     if result["mismatches"]:
-        return Verdict(False, f"{result['mismatches']:,} mismatches in {result['images']:,} images")
-    return Verdict(True, f"The hardware equals the golden model on all {result['images']:,} images: 0 mismatches")
+        return Verdict(False, f"{result['mismatches']:,} mismatches in {result['images']:,} {unit}s")
+    return Verdict(True, f"The hardware equals the golden model on all {result['images']:,} {unit}s: 0 mismatches")
 
 
 def tiles(
-    manifest: Manifest, result: Result, accuracy: float | None, seen: int | None, energy: EnergyReport
+    manifest: Manifest,
+    result: Result,
+    accuracy: float | None,
+    seen: int | None,
+    energy: EnergyReport,
+    arithmetics: Set[Arithmetic],
 ) -> list[Tile]:
-    """The row of headline figures; what was not measured is not in it."""
-    bound, hertz = manifest.initiation_interval, manifest.source.clock_hz
+    """The row of headline figures; what was not measured is not in it. arithmetics: of the layers."""
+    bound, hertz, frame = manifest.initiation_interval, manifest.source.clock_hz, unit(manifest)
     row = []
     if accuracy is not None and seen is not None:
         row.append(Tile("accuracy of the hardware", f"{accuracy:.2%}", f"{round(accuracy * seen):,} of {seen:,} right"))
     if result is not None:
         stalled = result["stalls"] is not None
         note = "with random stalls" if stalled else f"bound {bound:,}" + (", every frame" if result["steady"] else "")
-        row.append(Tile("cycles an image", f"{result['cycles_per_image']:,g}", note))
+        row.append(Tile(f"cycles {with_article(frame)}", f"{result['cycles_per_image']:,g}", note))
         cycles = result["latency_cycles"]
         row.append(Tile("latency", _seconds(cycles / hertz), f"{cycles:,} cycles, first beat to result"))
     else:
-        row.append(Tile("cycles an image, bound", f"{bound:,}", "not simulated"))
-    row.append(Tile("images a second", _count(hertz / bound), f"at {hertz / 1e6:g} MHz, {bound:,} cycles each"))
+        row.append(Tile(f"cycles {with_article(frame)}, bound", f"{bound:,}", "not simulated"))
+    row.append(Tile(f"{frame}s a second", _count(hertz / bound), f"at {hertz / 1e6:g} MHz, {bound:,} cycles each"))
     least, most = energy.baselines[0], energy.baselines[-1]
-    row.append(
-        Tile("energy an image", picojoules(energy.xnor.total), f"45 nm table; {least.name} {least.ratio:.1f} × as much")
-    )
-    row.append(Tile(f"against {most.name}", f"{most.ratio:.0f} ×", "less energy on the same table"))
+    if arithmetics == {Arithmetic.PLANES}:
+        times = f"{least.name} {least.ratio:.1f} × as much"
+        row.append(Tile(f"energy {with_article(frame)}", picojoules(energy.xnor.total), f"45 nm table; {times}"))
+        row.append(Tile(f"against {most.name}", f"{most.ratio:.0f} ×", "less energy on the same table"))
+    elif arithmetics == {Arithmetic.MAC}:
+        times = f"{most.name} {most.total / least.total:.1f} × as much"
+        row.append(
+            Tile(f"energy {with_article(frame)}", picojoules(least.total), f"45 nm table, {least.name}; {times}")
+        )
     return row
 
 
 def input_port(manifest: Manifest) -> str:
     """The input in a line."""
     beats = "1 beat" if manifest.frame_beats == 1 else f"{manifest.frame_beats} beats"
-    return f"{beats} of {manifest.input_lanes} × {manifest.input_bits} bit an image"
+    return f"{beats} of {manifest.input_lanes} × {manifest.input_bits} bit {with_article(unit(manifest))}"
 
 
 def output_port(manifest: Manifest) -> str:
     """The output in a line."""
     scores = " and scores" if manifest.result.score_bytes else ""
-    return f"class{scores}, 1 beat an image"
+    return f"class{scores}, 1 beat {with_article(unit(manifest))}"
 
 
-def proof(result: Result, netlist: Result = None) -> str:
+def proof(result: Result, netlist: Result, unit: str) -> str:
     """What was compared with what; netlist: the result of the latest simulation at gate level."""
-    text = _proof(result)
+    text = _proof(result, unit)
     if netlist is None:
         return text
     return (
         f"{text} The netlist that {netlist.get('synth', 'Yosys')} makes gave {netlist['mismatches']:,} mismatches on "
-        f"{netlist['images']:,} images, results alone."
+        f"{netlist['images']:,} {unit}s, results alone."
     )
 
 
-def _proof(result: Result) -> str:
+def _proof(result: Result, unit: str) -> str:
     if result is None:
         return "Nothing was simulated yet."
     stalls = (
@@ -140,7 +163,7 @@ def _proof(result: Result) -> str:
         else f"with random pauses at both ports (seed {result['stalls']})"
     )
     return (
-        f"{result['images']:,} images went through the Verilog back to back in cocotb and Verilator, {stalls}. "
+        f"{result['images']:,} {unit}s went through the Verilog back to back in cocotb and Verilator, {stalls}. "
         "Each beat of the streams below was compared with the golden model, a NumPy interpreter of the integer "
         "network that shares no code with the hardware. A missing or surplus beat counts as a mismatch."
     )
@@ -192,8 +215,15 @@ def memory(held: Resources) -> str:
     return text + f". 32-bit floating-point weights would take {times:.3g} times the weight memory."
 
 
-def energy_text(energy: EnergyReport) -> str:
-    """The comparison in a sentence."""
+def energy_text(energy: EnergyReport, arithmetics: Set[Arithmetic]) -> str:
+    """The comparison in a sentence. arithmetics: of the layers."""
+    if Arithmetic.MAC in arithmetics:
+        which = "This design multiplies" if arithmetics == {Arithmetic.MAC} else "Some layers of this design multiply"
+        return (
+            f"{which}. The table has the same network with the same folding: its bits counted as bit planes (XNOR), and"
+            " multiplied and added with numbers of three widths. It compares designs on paper: nothing here was"
+            " measured on a chip."
+        )
     ratios = ", ".join(f"{design.ratio:.1f} × for {design.name}" for design in energy.baselines)
     computes = ", ".join(f"{design.compute_ratio:.0f} ×" for design in energy.baselines)
     return (

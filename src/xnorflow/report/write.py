@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..compiler.cost.counts import count_layers, total_counts
 from ..compiler.cost.energy import DesignEnergy
 from ..compiler.cost.energy import energy as energy_of
-from ..compiler.folds.folding import load_folding
+from ..compiler.folds.folding import Arithmetic, load_folding
 from ..compiler.schedule.cycles import fold_table
 from ..compiler.storage.network_file import load_network
 from ..errors import DataError
@@ -22,6 +22,7 @@ from ..files import atomic_write
 from ..hdl.generate import load_design
 from ..train.loop.metrics import read_metrics
 from . import words
+from .comparison import read_comparison
 from .figures import Resources, count_table, energy_rows, engine_cards, resources
 from .gallery import pick_samples, sample_cards
 from .training import training_charts
@@ -64,8 +65,9 @@ def write_report(
 
     The simulation's part comes from DESIGN/sim where there is one. samples: the labelled images that were simulated,
     in that order; without them there is no accuracy and no gallery. run_dir: the training run, for its curve and for
-    PyTorch's scores beside the hardware's. The same input gives the same bytes. Raises UsageError (no design),
-    DataError (a damaged result).
+    PyTorch's scores beside the hardware's. A comparison of this network that `xnorflow compare --out` left in the
+    folder of the report is shown in it. The same input gives the same bytes. Raises UsageError (no design), DataError
+    (a damaged result).
     """
     design = load_design(design_dir)
     network = load_network(design_dir / "network.safetensors")
@@ -81,19 +83,24 @@ def write_report(
     if seen and classes is not None and samples is not None:
         accuracy = float(np.mean(classes[:seen] == samples.labels[:seen]))
     table = fold_table(network, folding)
+    arithmetics = {folding.layers[stage.dot.name].arithmetic for stage in network.stages()}
+    unit = words.unit(design.manifest)
+    path = out or design_dir / "report.html"
     held = resources(design.manifest, layers, board)
 
     context: dict[str, Any] = {
         "title": words.title(network.provenance),
         "subtitle": words.subtitle(design.manifest, board),
-        "verdict": words.verdict(result, design.modified),
-        "tiles": words.tiles(design.manifest, result, accuracy, seen, energy),
+        "verdict": words.verdict(result, design.modified, unit),
+        "unit": unit,
+        "a_unit": words.with_article(unit),
+        "tiles": words.tiles(design.manifest, result, accuracy, seen, energy, arithmetics),
         "bound": f"{design.manifest.initiation_interval:,}",
         "input_port": words.input_port(design.manifest),
         "output_port": words.output_port(design.manifest),
         "branches": any(len(node.inputs) > 1 for node in network.nodes),
-        "engines": engine_cards(design.manifest, table),
-        "proof": words.proof(result, _read_result(design_dir / "gate_level" / "result.json")),
+        "engines": engine_cards(design.manifest, table, network, folding),
+        "proof": words.proof(result, _read_result(design_dir / "gate_level" / "result.json"), unit),
         "streams": words.streams(design.manifest, result),
         "buffers": result.get("buffers", []) if result else [],
         "samples": (),
@@ -101,10 +108,11 @@ def write_report(
         "counts": dict(zip(("head", "rows", "total"), count_table(layers), strict=True)),
         "memory": words.memory(held),
         "energy": {
-            "text": words.energy_text(energy),
-            "rows": energy_rows(energy),
+            "text": words.energy_text(energy, arithmetics),
+            "rows": energy_rows(energy, multiplies=arithmetics == {Arithmetic.MAC}),
             "assumptions": energy.assumptions,
         },
+        "comparison": read_comparison(path.parent, design.manifest.source.network_hash),
         "commands": words.commands(network.provenance, result),
         "versions": words.versions(design.manifest, result),
         "style": Markup((Path(__file__).parent / "report.css").read_text()),
@@ -123,7 +131,6 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    path = out or design_dir / "report.html"
     atomic_write(path, environment.get_template("report.html.j2").render(context))
     return ReportResult(
         path=path,
