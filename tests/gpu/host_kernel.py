@@ -111,12 +111,12 @@ def matrix_of(case: Case, a: Array) -> Array:
     pad = [(0, 0), (w.padding[0],) * 2, (w.padding[1],) * 2, (0, 0)]
     wide = np.pad(a, pad, constant_values=w.pad_level)
     span = [(w.kernel[i] - 1) * w.dilation[i] + 1 for i in (0, 1)]
-    rows = []
+    rows, k = [], w.kernel[0] * w.kernel[1] * a.shape[3]
     for y, x in itertools.product(
         range(0, wide.shape[1] - span[0] + 1, w.stride[0]), range(0, wide.shape[2] - span[1] + 1, w.stride[1])
     ):
-        rows.append(wide[:, y : y + span[0] : w.dilation[0], x : x + span[1] : w.dilation[1]].reshape(len(a), -1))
-    return np.stack(rows, axis=1).reshape(-1, rows[0].shape[1])
+        rows.append(wide[:, y : y + span[0] : w.dilation[0], x : x + span[1] : w.dilation[1]].reshape(len(a), k))
+    return np.stack(rows, axis=1).reshape(-1, k)
 
 
 def run(library: ctypes.CDLL, kernel: str, case: Case) -> tuple[Array, Array]:

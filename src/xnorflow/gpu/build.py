@@ -3,8 +3,8 @@
 `cubins/` has kernel.cu compiled for ARCHITECTURES, each file compressed, and manifest.json with the hash of the source
 and the compiler's version; `python scripts/cubins.py` writes them. A GPU of another architecture, or a changed source,
 needs NVRTC at run time: NVIDIA's compiler as a library, which CUDA builds of torch bring along. What it makes is kept
-in a folder of the user's ($XNORFLOW_CACHE, else $XDG_CACHE_HOME/xnorflow, else ~/.cache/xnorflow). Machine code, not PTX:
-PTX of a newer compiler is refused by an older driver.
+in a folder of the user's: $XNORFLOW_CACHE, else $XDG_CACHE_HOME/xnorflow, else ~/.cache/xnorflow. Machine code, not
+PTX: PTX of a newer compiler is refused by an older driver.
 """
 
 import ctypes
