@@ -12,6 +12,7 @@ from ..compiler.recurrent import Lstm, Rnn
 from ..compiler.schedule.cycles import bounds_of
 from ..compiler.schedule.plan import Tap
 from ..compiler.storage.network_file import network_hash, save_network
+from ..errors import UsageError
 from ..files import atomic_directory, atomic_write, sha256_file
 from .accelerator import Accelerator, Results
 from .board.files import BOARD_TOP, board_files
@@ -38,6 +39,7 @@ __all__ = ["TOP", "Design", "load_design", "write_design"]
 
 TOP = "accelerator"
 MANIFEST = "manifest.json"
+NETWORK, FOLDING = "network.safetensors", "folding.yaml"
 MEMORY_PATHS = (
     "rtl/*.v name rtl/*.hex without a folder: run a simulator in rtl/, or copy the .hex files to where it runs; "
     "synthesis finds them beside the source or added to its project"
@@ -103,8 +105,8 @@ def write_design(
         rtl = (*sources, *sorted(p.relative_to(folder).as_posix() for p in (folder / "rtl").glob("*.hex")))
         core = core_file(board, TOP, network_hash(network), version("xnorflow"), rtl, tuple(for_board), BOARD_TOP)
         atomic_write(folder / CORE_FILE, core)
-        save_folding(folding, folder / "folding.yaml")
-        save_network(network, folder / "network.safetensors")
+        save_folding(folding, folder / FOLDING)
+        save_network(network, folder / NETWORK)
         ports = _ports(accelerator)
         atomic_write(folder / "instantiate.v", instantiation_template(TOP, ports))
         files = {p.relative_to(folder).as_posix(): sha256_file(p) for p in folder.rglob("*") if p.is_file()}
@@ -114,13 +116,17 @@ def write_design(
 
 
 def load_design(path: Path) -> Design:
-    """The design in a folder. Changed files are allowed and listed in `modified`; UsageError if it is no design."""
+    """The design in a folder. Changed files are allowed and listed in `modified`, but for the network and the folding,
+    which all else follows from; UsageError if one of them changed, or if it is no design."""
     manifest = load_manifest(path / MANIFEST)
     modified = tuple(
         name
         for name, expected in manifest.files.items()
         if not (path / name).is_file() or sha256_file(path / name) != expected
     )
+    for name in (NETWORK, FOLDING):
+        if name in modified:
+            raise UsageError(f"{path / name} changed since the design was generated: generate it anew")
     return Design(path, manifest, modified)
 
 

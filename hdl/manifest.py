@@ -1,5 +1,10 @@
-"""manifest.json of a design folder: what was generated, from what, and how it looks from outside."""
+"""manifest.json of a design folder: what was generated, from what, and how it looks from outside.
 
+Under the key `seal` stands the hash of all the rest: benches, reports and drivers believe the numbers, and a number
+changed by hand would contradict the Verilog, or others.
+"""
+
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +32,9 @@ __all__ = [
 ]
 
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
-VERSION = 7
+VERSION = 8
+
+_SEAL = "seal"
 
 
 def _positive(entry: object, *names: str) -> None:
@@ -229,9 +236,17 @@ def load_manifest(path: Path) -> Manifest:
         raise UsageError(f"cannot read {path}: {error.strerror or error}; is {path.parent} a design folder?") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {error}") from error
-    return from_mapping(Manifest, plain, str(path))
+    seal = plain.pop(_SEAL, None) if isinstance(plain, dict) else None
+    manifest = from_mapping(Manifest, plain, str(path))
+    if seal != _seal(manifest):
+        raise UsageError(f"{path} was changed by hand; generate the design anew")
+    return manifest
 
 
 def manifest_text(manifest: Manifest) -> str:
     """The JSON text; the same manifest gives the same text."""
-    return json.dumps(to_mapping(manifest), indent=2) + "\n"
+    return json.dumps({**to_mapping(manifest), _SEAL: _seal(manifest)}, indent=2) + "\n"
+
+
+def _seal(manifest: Manifest) -> str:
+    return hashlib.sha256(json.dumps(to_mapping(manifest), sort_keys=True).encode()).hexdigest()

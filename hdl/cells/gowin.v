@@ -3,17 +3,18 @@
 
 `default_nettype none
 
-// 2048 bytes of UNIT (8, or 9 with parity) bits with two ports. An address counts bits in eights: ports of less than a
-// byte use all of it, those of one byte its upper 11 bits, of two 10, of four 9; a write of two or four bytes takes its
-// byte enables from the low bits of its address. MODE: what a port reads where it writes: 0 nothing, 1 the new contents,
-// 2 the old ones. Reset clears the output alone.
+// 2048 bytes of UNIT (8, or 9 with parity) bits with a port that reads and writes and one that reads: of cells whose
+// ports can both write Yosys uses no more, since no memory of ours is written in two places. An address counts bits in
+// eights: ports of less than a byte use all of it, those of one byte its upper 11 bits, of two 10, of four 9; a write of
+// two or four bytes takes its byte enables from the low bits of its address. MODE_A: what the port reads where it writes:
+// 0 nothing, 1 the new contents, 2 the old ones. Reset clears the output alone.
 module xnorflow_gowin_ram #(
-    parameter UNIT = 8, WIDTH_A = 8, WIDTH_B = 8, MODE_A = 0, MODE_B = 0,
+    parameter UNIT = 8, WIDTH_A = 8, WIDTH_B = 8, MODE_A = 0,
     parameter [64*32*UNIT-1:0] CONTENTS = 0
 ) (
-    input  wire clk_a, ce_a, we_a, reset_a, clk_b, ce_b, we_b, reset_b,
+    input  wire clk_a, ce_a, we_a, reset_a, clk_b, ce_b, reset_b,
     input  wire [13:0] ad_a, ad_b,
-    input  wire [4*UNIT-1:0] di_a, di_b,
+    input  wire [4*UNIT-1:0] di_a,
     output reg  [4*UNIT-1:0] do_a, do_b
 );
   reg [UNIT-1:0] memory [0:2047];
@@ -57,24 +58,11 @@ module xnorflow_gowin_ram #(
   end
 
   wire [10:0] first_b = first(WIDTH_B, ad_b);
-  wire [4*UNIT-1:0] mask_b = mask(WIDTH_B, ad_b);
   wire [4*UNIT-1:0] old_b =
       {memory[first_b + 11'd3], memory[first_b + 11'd2], memory[first_b + 11'd1], memory[first_b]};
-  wire [4*UNIT-1:0] new_b = old_b & ~mask_b | (WIDTH_B < UNIT ? di_b << ad_b[2:0] : di_b) & mask_b;
-  wire [4*UNIT-1:0] seen_b = we_b && MODE_B == 1 ? new_b : old_b;
-  always @(posedge clk_b) begin
-    if (ce_b && we_b) begin
-      memory[first_b] <= new_b[0+:UNIT];
-      if (WIDTH_B >= 2 * UNIT) memory[first_b + 11'd1] <= new_b[UNIT+:UNIT];
-      if (WIDTH_B == 4 * UNIT) begin
-        memory[first_b + 11'd2] <= new_b[2*UNIT+:UNIT];
-        memory[first_b + 11'd3] <= new_b[3*UNIT+:UNIT];
-      end
-    end
+  always @(posedge clk_b)
     if (reset_b) do_b <= 0;
-    else if (ce_b && (!we_b || MODE_B != 0))
-      do_b <= WIDTH_B < UNIT ? (seen_b >> ad_b[2:0]) & ((1 << WIDTH_B) - 1) : seen_b;
-  end
+    else if (ce_b) do_b <= WIDTH_B < UNIT ? (old_b >> ad_b[2:0]) & ((1 << WIDTH_B) - 1) : old_b;
 endmodule
 
 // One port; 8-bit bytes.
@@ -109,7 +97,7 @@ module SP (
       INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01, INIT_RAM_00}))
   ram (
       .clk_a(CLK), .ce_a(CE), .we_a(WRE), .reset_a(RESET), .ad_a(AD), .di_a(DI), .do_a(DO),
-      .clk_b(1'b0), .ce_b(1'b0), .we_b(1'b0), .reset_b(1'b0), .ad_b(14'd0), .di_b(0), .do_b()
+      .clk_b(1'b0), .ce_b(1'b0), .reset_b(1'b0), .ad_b(14'd0), .do_b()
   );
   always @*
     if (READ_MODE != 0 || BLK_SEL != 0 || BLKSEL != 0 || RESET_MODE != "SYNC" && RESET)
@@ -148,7 +136,7 @@ module SPX9 (
       INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01, INIT_RAM_00}))
   ram (
       .clk_a(CLK), .ce_a(CE), .we_a(WRE), .reset_a(RESET), .ad_a(AD), .di_a(DI), .do_a(DO),
-      .clk_b(1'b0), .ce_b(1'b0), .we_b(1'b0), .reset_b(1'b0), .ad_b(14'd0), .di_b(0), .do_b()
+      .clk_b(1'b0), .ce_b(1'b0), .reset_b(1'b0), .ad_b(14'd0), .do_b()
   );
   always @*
     if (READ_MODE != 0 || BLK_SEL != 0 || BLKSEL != 0 || RESET_MODE != "SYNC" && RESET)
@@ -188,7 +176,7 @@ module SDPB (
       INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01, INIT_RAM_00}))
   ram (
       .clk_a(CLKA), .ce_a(CEA), .we_a(1'b1), .reset_a(RESETA), .ad_a(ADA), .di_a(DI), .do_a(),
-      .clk_b(CLKB), .ce_b(CEB), .we_b(1'b0), .reset_b(RESETB), .ad_b(ADB), .di_b(0), .do_b(DO)
+      .clk_b(CLKB), .ce_b(CEB), .reset_b(RESETB), .ad_b(ADB), .do_b(DO)
   );
   always @*
     if (READ_MODE != 0 || BLK_SEL_0 != 0 || BLK_SEL_1 != 0 || BLKSELA != 0 || BLKSELB != 0 ||
@@ -228,7 +216,7 @@ module SDPX9B (
       INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01, INIT_RAM_00}))
   ram (
       .clk_a(CLKA), .ce_a(CEA), .we_a(1'b1), .reset_a(RESETA), .ad_a(ADA), .di_a(DI), .do_a(),
-      .clk_b(CLKB), .ce_b(CEB), .we_b(1'b0), .reset_b(RESETB), .ad_b(ADB), .di_b(0), .do_b(DO)
+      .clk_b(CLKB), .ce_b(CEB), .reset_b(RESETB), .ad_b(ADB), .do_b(DO)
   );
   always @*
     if (READ_MODE != 0 || BLK_SEL_0 != 0 || BLK_SEL_1 != 0 || BLKSELA != 0 || BLKSELB != 0 ||
@@ -259,8 +247,7 @@ module DPB (
       INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
   wire [31:0] do_a, do_b;
   assign DOA = do_a[15:0], DOB = do_b[15:0];
-  xnorflow_gowin_ram #(.UNIT(8), .WIDTH_A(BIT_WIDTH_0), .WIDTH_B(BIT_WIDTH_1), .MODE_A(WRITE_MODE0),
-      .MODE_B(WRITE_MODE1), .CONTENTS({
+  xnorflow_gowin_ram #(.UNIT(8), .WIDTH_A(BIT_WIDTH_0), .WIDTH_B(BIT_WIDTH_1), .MODE_A(WRITE_MODE0), .CONTENTS({
       INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39, INIT_RAM_38,
       INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32, INIT_RAM_31, INIT_RAM_30,
       INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B, INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28,
@@ -271,11 +258,11 @@ module DPB (
       INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01, INIT_RAM_00}))
   ram (
       .clk_a(CLKA), .ce_a(CEA), .we_a(WREA), .reset_a(RESETA), .ad_a(ADA), .di_a({16'd0, DIA}), .do_a(do_a),
-      .clk_b(CLKB), .ce_b(CEB), .we_b(WREB), .reset_b(RESETB), .ad_b(ADB), .di_b({16'd0, DIB}), .do_b(do_b)
+      .clk_b(CLKB), .ce_b(CEB), .reset_b(RESETB), .ad_b(ADB), .do_b(do_b)
   );
   always @*
     if (READ_MODE0 != 0 || READ_MODE1 != 0 || BLK_SEL_0 != 0 || BLK_SEL_1 != 0 || BLKSELA != 0 || BLKSELB != 0 ||
-        RESET_MODE != "SYNC" && (RESETA || RESETB)) $fatal(1, "DPB: a mode that the model does not have");
+        WREB != 0 || RESET_MODE != "SYNC" && (RESETA || RESETB)) $fatal(1, "DPB: a mode that the model does not have");
 endmodule
 
 // Two ports; 9-bit bytes.
@@ -302,8 +289,7 @@ module DPX9B (
       INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
   wire [35:0] do_a, do_b;
   assign DOA = do_a[17:0], DOB = do_b[17:0];
-  xnorflow_gowin_ram #(.UNIT(9), .WIDTH_A(BIT_WIDTH_0), .WIDTH_B(BIT_WIDTH_1), .MODE_A(WRITE_MODE0),
-      .MODE_B(WRITE_MODE1), .CONTENTS({
+  xnorflow_gowin_ram #(.UNIT(9), .WIDTH_A(BIT_WIDTH_0), .WIDTH_B(BIT_WIDTH_1), .MODE_A(WRITE_MODE0), .CONTENTS({
       INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39, INIT_RAM_38,
       INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32, INIT_RAM_31, INIT_RAM_30,
       INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B, INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28,
@@ -314,11 +300,11 @@ module DPX9B (
       INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01, INIT_RAM_00}))
   ram (
       .clk_a(CLKA), .ce_a(CEA), .we_a(WREA), .reset_a(RESETA), .ad_a(ADA), .di_a({18'd0, DIA}), .do_a(do_a),
-      .clk_b(CLKB), .ce_b(CEB), .we_b(WREB), .reset_b(RESETB), .ad_b(ADB), .di_b({18'd0, DIB}), .do_b(do_b)
+      .clk_b(CLKB), .ce_b(CEB), .reset_b(RESETB), .ad_b(ADB), .do_b(do_b)
   );
   always @*
     if (READ_MODE0 != 0 || READ_MODE1 != 0 || BLK_SEL_0 != 0 || BLK_SEL_1 != 0 || BLKSELA != 0 || BLKSELB != 0 ||
-        RESET_MODE != "SYNC" && (RESETA || RESETB)) $fatal(1, "DPX9B: a mode that the model does not have");
+        WREB != 0 || RESET_MODE != "SYNC" && (RESETA || RESETB)) $fatal(1, "DPX9B: a mode that the model does not have");
 endmodule
 
 // The product of two numbers of 9 bits, each signed or not, without any of the registers: all that Yosys asks for.

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...boards.loader import Board, Family, load_board
 from ...boards.tools import flow_of
 from ...errors import HardwareError, ToolError
-from ...files import atomic_write, sha256_file
+from ...files import atomic_write, sha256_file, take_folder
 from ..board.files import BOARD_FILE, BOARD_FOLDER, BOARD_TOP
 from ..generate import Design
 from .yowasp import MOUNT, run_yosys
@@ -92,7 +92,7 @@ def synthesize_netlist(
 ) -> Netlist:
     """Synthesize module `top` of Verilog files for a board, flattened; arguments and errors as `accelerator_netlist`.
 
-    memories: files that the sources read by name.
+    memories: files that the sources read by name. UsageError while another process makes a netlist in the folder.
     """
     models = cell_models(board)
     synth = flow_of(board).synth
@@ -108,16 +108,16 @@ def synthesize_netlist(
     parts += [part for name, content in files.items() for part in (name.encode(), content)]
     key = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     stamp, verilog, counts = folder / "key", folder / _file(top), folder / "cells.json"
-    made = all(path.is_file() for path in (stamp, verilog, counts))
-    if not made or stamp.read_text() != key + sha256_file(verilog):
-        if progress is not None:
-            progress(f"yosys: {synth} -top {top}")
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp.unlink(missing_ok=True)
-        for name, content in files.items():
-            atomic_write(folder / name, content)
-        run_yosys(script, folder, "yosys")
-        atomic_write(stamp, key + sha256_file(verilog))
+    with take_folder(folder, f"another synthesis is at work in {folder}; wait for it, or copy the design"):
+        made = all(path.is_file() for path in (stamp, verilog, counts))
+        if not made or stamp.read_text() != key + sha256_file(verilog):
+            if progress is not None:
+                progress(f"yosys: {synth} -top {top}")
+            stamp.unlink(missing_ok=True)
+            for name, content in files.items():
+                atomic_write(folder / name, content)
+            run_yosys(script, folder, "yosys")
+            atomic_write(stamp, key + sha256_file(verilog))
     found = json.loads(counts.read_text())["modules"][f"\\{top}"]["num_cells_by_type"]
     cells = {name: found[name] for name in sorted(found) if not name.startswith("$")}  # scopes are no cells
     unknown = sorted(set(cells) - models.modules)

@@ -1,13 +1,18 @@
 import importlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutations import mutated
 
 from xnorflow.boards.loader import DEFAULT_BOARD, Budget, Clock, Family, list_boards, load_board
+from xnorflow.boards.tools import constraints, flow_of
 from xnorflow.compiler.folds.folding import Popcount
 from xnorflow.config import dump_yaml, to_mapping
-from xnorflow.errors import UsageError
+from xnorflow.errors import UsageError, XnorflowError
 
 NAMES = [
     *("arty-a7-35t", "asic-generic", "icebreaker", "icesugar-pro", "kv260", "pynq-z1", "pynq-z2", "tangnano20k"),
@@ -135,3 +140,20 @@ def test_pll_makes_another_clock() -> None:
     assert (board.clock.hz, board.hz) == (47_000_000, 47_250_000)
     assert (load_board("icebreaker").pll, load_board("icebreaker").hz) == (None, 12_000_000)
     assert Clock(12_000_000, oscillator_hz=12_000_000).hz == 12_000_000
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s-85f", "tangnano9k", "arty-a7-35t", "asic-generic"])
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_one_thing_changed_is_a_board_or_one_line(name: str, tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_yaml(data.draw(mutated(to_mapping(load_board(name))))))
+    try:
+        board = load_board(path)
+    except XnorflowError as error:
+        assert "\n" not in str(error) and str(path) in str(error)
+        return
+    assert board.hz > 0
+    with suppress(XnorflowError):
+        flow_of(board)
+        constraints(board)

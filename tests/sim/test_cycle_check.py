@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from xnorflow.errors import HardwareError, UsageError
 from xnorflow.hdl.accelerator import Accelerator
 from xnorflow.hdl.dot.engine import Engine
 from xnorflow.hdl.generate import write_design
+from xnorflow.hdl.manifest import load_manifest, manifest_text
 from xnorflow.hdl.timing.model import accelerator_circuit
 from xnorflow.sim.cycle_check import check_cycles
 from xnorflow.sim.simulate import SimulationResult, simulate
@@ -139,7 +141,7 @@ def test_a_wrong_model_is_told_frame_by_frame(
 ) -> None:
     """A manifest that speaks of one more register in the popcounts."""
     manifest = design / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"popcount_stages": 1', '"popcount_stages": 2'))
+    manifest.write_text(manifest_text(replace(load_manifest(manifest), popcount_stages=2)))
     (found,) = check_cycles(design, raw_images=samples, traces=0)
     assert found.differing == list(range(len(samples)))
     assert set(found.predicted - found.simulated) == {3}  # three engines
@@ -156,9 +158,10 @@ def test_a_changed_folding_is_refused(design: Path, samples: NDArray[np.uint8]) 
 def test_a_design_with_other_buffers_is_refused(tmp_path: Path) -> None:
     network = random_conv_network((4, 4, 2), [Conv(3, (2, 2))])
     design = written(network, folded(network), tmp_path / "design")
-    manifest = json.loads((design / "manifest.json").read_text())
-    manifest["buffers"][0]["depth"] += 1
-    (design / "manifest.json").write_text(json.dumps(manifest))
+    manifest = load_manifest(design / "manifest.json")
+    first, *others = manifest.buffers
+    deeper = replace(manifest, buffers=(replace(first, depth=first.depth + 1), *others))
+    (design / "manifest.json").write_text(manifest_text(deeper))
     with pytest.raises(UsageError, match="other buffers than this program would give it"):
         list(check_cycles(design, raw_images=codes(network, 1), traces=0))
 

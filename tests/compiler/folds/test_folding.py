@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import mutated
 from random_conv_networks import Conv, random_conv_network
 from random_networks import random_network
 
@@ -16,6 +17,7 @@ from xnorflow.compiler.folds.folding import (
     save_folding,
 )
 from xnorflow.compiler.ir import Encoding
+from xnorflow.config import dump_yaml, to_mapping
 from xnorflow.errors import HardwareError, UsageError
 from xnorflow.hdl.dot.constants import engine_params
 
@@ -29,6 +31,19 @@ def test_folds_cover_the_matrix_and_no_more(size: int, at_once: int) -> None:
     fold = LayerFold(at_once, at_once)
     assert (fold.neuron_folds(size) - 1) * at_once < size <= fold.neuron_folds(size) * at_once
     assert fold.synapse_folds(size) == fold.neuron_folds(size)
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_one_thing_changed_is_a_folding_or_one_line(tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "folding.yaml"
+    path.write_text(dump_yaml(data.draw(mutated(to_mapping(GOOD)))))
+    try:
+        folding = load_folding(path, NETWORK)
+    except UsageError as error:
+        assert "\n" not in str(error) and str(path) in str(error)
+    else:
+        check_folding(NETWORK, folding)
 
 
 def test_saved_folding_comes_back_equal(tmp_path: Path) -> None:

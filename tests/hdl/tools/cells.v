@@ -31,6 +31,10 @@ module cells (
       (.clk(clk), .addr(addr[3:0]), .data(lut_written[8:0]), .write_enable(write_enable[3:0]),
        .write_addr(write_addr[3:0]), .write_data(write_data));
 
+  xnorflow_ram #(.WIDTH(4), .DEPTH(4096), .ADDR_WIDTH(12), .INIT_FILE("thin_ram.hex"), .STYLE("block")) thin_ram
+      (.clk(clk), .addr(addr[11:0]), .data(written[70:67]), .write_enable(write_enable[11:8]),
+       .write_addr(write_addr[11:0]), .write_data(write_data));
+
   // A buffer as line buffers and FIFOs have it: written and read at places of their own.
   reg [35:0] buffer [0:1023];
   initial mixed = 0;
@@ -63,5 +67,5 @@ module cells (
     product[35:0] <= sa * sb;
     product[79:36] <= a[71:54] * b[40:20] + a[53:50];
   end
-  assign {narrow[89:5], deep[89:19], thin[89:2], one[89:1], lut[89:7], written[89:67], lut_written[89:9]} = 0;
+  assign {narrow[89:5], deep[89:19], thin[89:2], one[89:1], lut[89:7], written[89:71], lut_written[89:9]} = 0;
 endmodule

@@ -12,7 +12,8 @@ from random_networks import random_network
 from xnorflow.boards.loader import load_board
 from xnorflow.boards.tools import flow_of
 from xnorflow.compiler.folds.folding import Folding, LayerFold
-from xnorflow.errors import HardwareError
+from xnorflow.errors import HardwareError, UsageError
+from xnorflow.files import take_folder
 from xnorflow.hdl.generate import load_design, write_design
 from xnorflow.hdl.tools.netlist import Netlist, accelerator_netlist, cell_models, synthesize_netlist
 from xnorflow.hdl.tools.yowasp import OWN_VERILOG
@@ -112,7 +113,7 @@ def compare(folder: Path, netlist: Netlist) -> str:
     [
         ("icebreaker", {"SB_RAM40_4K", "SB_MAC16"}),
         ("ulx3s-85f", {"DP16KD", "MULT18X18D", "TRELLIS_DPR16X4"}),
-        ("tangnano9k", {"SP", "SPX9", "SDPX9B", "DPX9B", "MULT18X18"}),
+        ("tangnano9k", {"SP", "SPX9", "SDPX9B", "DPB", "DPX9B", "MULT18X18"}),
     ],
 )
 def test_cells_do_what_the_verilog_says(tmp_path: Path, board: str, expected: set[str]) -> None:
@@ -145,6 +146,16 @@ def test_a_netlist_is_made_again_when_something_changed(small: Path, tmp_path: P
     (tmp_path / "cells.json").unlink()
     accelerator_netlist(design, tmp_path, progress=told.append)
     assert len(told) == 3
+
+
+def test_one_synthesis_at_a_time(small: Path, tmp_path: Path) -> None:
+    design = load_design(small)
+    with (
+        take_folder(tmp_path, "busy"),
+        pytest.raises(UsageError, match="another synthesis is at work in .*; wait for it"),
+    ):
+        accelerator_netlist(design, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 def test_a_cell_without_a_model_is_named(tmp_path: Path) -> None:
