@@ -109,7 +109,7 @@ def price_engines(
     weights, *thresholds = _read_only(stage, form, count_bits, pe, simd, turns)
     for shape, shallow in ((weights, 0), *((shape, SHALLOW_WORDS if single else 0) for shape in thresholds)):
         block = device.rom_in_block(shape, memory) & (shape[1] > shallow)
-        tenths = tenths + np.where(block, 0, device.in_luts(shape))
+        tenths = tenths + np.where(block, device.behind_blocks(shape), device.in_luts(shape))
         blocks = blocks + np.where(block, device.in_blocks(shape), 0)
     in_luts, in_blocks = device.in_ram([_input_buffer(stage, pe, simd, turns)])
     waiting = device.in_lut_ram(output_fifo(stage, count_bits, pe, simd, turns))
@@ -159,8 +159,8 @@ def _engine(
         gates = bits * each // 10 + costs.popcount * pe * powers
     gates = gates + costs.control + np.where(passes > 1, costs.buffered, 0)
     if form.shift_bits:  # a LUT of six inputs is a multiplexer of four
-        gates = gates + pe * simd * (10 * form.activation_planes * _multiplexer_luts(1 << form.shift_bits, device))
-    shared = 10 * simd * (at_once * _multiplexer_luts(turns, device) + (form.level_bits if form.decodes else 0))
+        gates = gates + pe * simd * (10 * form.activation_planes * device.chosen(1 << form.shift_bits))
+    shared = 10 * simd * (at_once * device.chosen(turns) + (form.level_bits if form.decodes else 0))
     thresholds = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
     comparators = -(-thresholds // steps) if thresholds > 1 else 0
     counted = count_bits + (thresholds == 1)
@@ -171,10 +171,6 @@ def _engine(
 def multiplier_tenths(form: DotForm, device: Device) -> int:
     """Tenths of a LUT of one multiplier without a DSP block: a level has a sign bit of 0 in front."""
     return device.engine.product * form.word_bits * (form.level_bits + 1)
-
-
-def _multiplexer_luts(inputs: Integers | int, device: Device) -> Integers:
-    return np.asarray(-(-(inputs - 1) // 3) if device.lut_inputs == 6 else inputs - 1)
 
 
 def _read_only(stage: Stage, form: DotForm, bits: int, pe: Integers, simd: Integers, turns: Integers) -> list[Shape]:

@@ -67,13 +67,13 @@ class Cells:
             return Resources()
         shape = (np.array([width], dtype=np.int64), np.array([depth], dtype=np.int64))
         if depth > shallow and bool(self.device.rom_in_block(shape, memory)[0]):
-            return Resources(0, 0, int(self.device.in_blocks(shape)[0]))
+            return Resources(int(self.device.behind_blocks(shape)[0]) // 10, 0, int(self.device.in_blocks(shape)[0]))
         columns = width if self.device.lut_inputs == 6 else int(distinct_columns(shape[0], shape[1])[0])
         return Resources(-(-int(self.device.in_luts(shape)[0]) // 10), columns)
 
     def chosen(self, inputs: int) -> int:
         """LUTs that choose one of so many bits."""
-        return -(-(inputs - 1) // 3) if self.device.lut_inputs == 6 else inputs - 1
+        return int(self.device.chosen(inputs))
 
     def multiplier(self, a: int, b: int) -> Resources:
         """Of numbers of so many bits. Yosys leaves those with few to logic: a product of less than 9 bits."""

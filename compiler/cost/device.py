@@ -69,6 +69,15 @@ class Device:
         width, depth = shape
         return np.where(depth > 1, self.mapping.count_blocks(width, depth), 0).astype(np.int64)
 
+    def chosen(self, inputs: Integers | int) -> Integers:
+        """LUTs of a multiplexer of one bit; one of six inputs chooses one of four."""
+        return np.asarray(-(-(inputs - 1) // 3) if self.lut_inputs == 6 else inputs - 1, dtype=np.int64)
+
+    def behind_blocks(self, shape: Shape) -> Integers:
+        """Tenths of a LUT that choose the word of memories of several block RAMs one behind the other."""
+        width, depth = shape
+        return 10 * width * self.chosen(self.mapping.stacked(width, depth))
+
     def rom_in_block(self, shape: Shape, memory: Memory) -> NDArray[np.bool_]:
         """Whether read-only memories lie in block RAM: as they are asked to, or as Yosys finds cheaper."""
         width, depth = shape
@@ -81,7 +90,7 @@ class Device:
         tenths, blocks = np.zeros((), dtype=np.int64), np.zeros((), dtype=np.int64)
         for width, depth in shapes:
             block = self.mapping.ram_in_block(width, depth) & (self.blocks > 0)
-            around = 10 * width if self.mapping.around else 0
+            around = self.behind_blocks((width, depth)) + (10 * width if self.mapping.around else 0)
             tenths = tenths + np.where(block, around, self.in_lut_ram((width, depth)))
             blocks = blocks + np.where(block, self.in_blocks((width, depth)), 0)
         return tenths, blocks

@@ -44,7 +44,8 @@ def _flip_flops(part: EnginePart, cells: Cells, stages: int) -> int:
     count_bits = form.p_max(columns).bit_length()
     thresholds = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
     step_bits = form.p_max(fold.simd).bit_length()
-    arrive = 1 + stages + (form.powers > 1)
+    added = form.adds_powers(form.activation_planes // turns)
+    arrive = 1 + stages + added
 
     control = counter_bits(folds * steps) + counter_bits(turns) * (1 + arrive) + 2 + 3 * arrive + 1 + 2
     codes = lanes * stage.input_type.bits
@@ -56,7 +57,7 @@ def _flip_flops(part: EnginePart, cells: Cells, stages: int) -> int:
         buffer = codes
     weights = cells.rom(pe * fold.simd * form.word_bits, folds * steps, fold.memory).flip_flops
     accumulators = pe * (count_bits + (thresholds == 1))
-    counts = pe * step_bits * (1 + (form.powers > 1))
+    counts = pe * step_bits * (1 + added)
     held = (stages > 1) + (stages > 4)  # registers between the memory of weights and the popcounts
     words = held * (pe * fold.simd * form.word_bits + lanes * form.activation_planes)
     out = 0

@@ -41,6 +41,15 @@ class MemoryCosts:
         counts = [-(-width // w) * -(-depth // d) for w, d in self.blocks]
         return np.asarray(np.min(counts, axis=0), dtype=np.int64)
 
+    def stacked(self, width: Integers, depth: Integers) -> Integers:
+        """Of these block RAMs, how many lie one behind the other, in the shape with the fewest: multiplexers choose."""
+        counts = [-(-width // w) * -(-depth // d) for w, d in self.blocks]
+        deep = [-(-depth // d) for _, d in self.blocks]
+        least = np.min(counts, axis=0)
+        return np.asarray(
+            np.min([np.where(n == least, k, depth) for n, k in zip(counts, deep, strict=True)], axis=0), dtype=np.int64
+        )
+
     def rom_in_block(self, width: Integers, depth: Integers) -> NDArray[np.bool_]:
         """Whether Yosys, if nobody asks for one kind, puts a ROM into block RAM."""
         return self.count_blocks(width, depth) * self.block_cost * self.rom_bits < width * depth

@@ -34,6 +34,7 @@ from ..schedule.parts import (
     beats,
 )
 from ..schedule.plan import plan_parts
+from .activation_cost import search_is_cheaper, threshold_memories
 from .cells import Cells, Resources, counter_bits
 from .device import Device
 from .engine_cells import engine_cells
@@ -212,18 +213,26 @@ def _pool(part: PoolPart, design: _Design) -> Resources:
 
 
 def _activation(part: ActivationPart, design: _Design) -> Resources:
-    """Comparators, or a multiplier, behind credits and a FIFO."""
-    bits = part.shape.bits
-    source = _span_bits(part.node, design)
-    lanes = part.shape.lanes
-    fifo = design.cells.ram(lanes * bits, 4, registered=False)
-    if isinstance(part.node, Requantize):
+    """Comparators, or a multiplier, behind credits and a FIFO. Thresholds that are constants become functions of the
+    bits that come in."""
+    node, bits, lanes, cells = part.node, part.shape.bits, part.shape.lanes, design.cells
+    source = _span_bits(node, design)
+    fifo = cells.ram(lanes * bits, 4, registered=False)
+    if isinstance(node, Requantize):
         return fifo + Resources(lanes * (source + bits) + 30, lanes * (source + bits) + 20, dsps=lanes)
-    levels = part.node.type.max_code
-    folds = beats(part.shape.size, lanes)
-    constants = design.cells.rom(lanes * levels * (source + 1), folds, Memory.AUTO)
-    luts = lanes * (levels * (source + 1) + bits) + 30
-    return fifo + constants + Resources(luts, lanes * (source + bits) + counter_bits(folds) + 12)
+    levels, folds = node.type.max_code, beats(part.shape.size, lanes)
+    compared = levels * (source + 1) + bits
+    constants = Resources()
+    if folds == 1 or bool(np.all(node.thresholds == node.thresholds[0])):
+        compared = min(compared, bits << max(0, source - cells.device.lut_inputs))
+    else:
+        search = bool(search_is_cheaper(levels, source + 1, lanes, folds, 1, Memory.AUTO))
+        if search:
+            compared = bits * (source + 1 + bits)
+        for count, width, depth in threshold_memories(levels, source + 1, lanes, folds, 1, search):
+            one = cells.rom(int(width), int(depth), Memory.AUTO)
+            constants = sum((one for _ in range(int(count))), constants)
+    return fifo + constants + Resources(lanes * compared + 30, lanes * (source + bits) + counter_bits(folds) + 12)
 
 
 def _add(part: AddPart, design: _Design) -> Resources:

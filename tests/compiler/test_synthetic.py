@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from xnorflow.compiler.ir import IntegerNetwork, MaxPool
-from xnorflow.compiler.synthetic import binary_vgg
+from xnorflow.compiler.ir import CodeType, Encoding, IntegerNetwork, MaxPool
+from xnorflow.compiler.synthetic import binary_chain, binary_vgg
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +37,14 @@ def test_the_seed_says_which_numbers(network: IntegerNetwork) -> None:
     first, again, other = (next(n.stages()).dot.weights.codes for n in (network, binary_vgg(0), binary_vgg(1)))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_a_chain_of_any_size_and_width() -> None:
+    chain = binary_chain(CodeType((8, 8, 3), 8, Encoding.UNSIGNED), (4, 6), (10, 5), bits=2)
+    stages = list(chain.stages())
+    assert [stage.dot.type.shape for stage in stages] == [(8, 8, 4), (8, 8, 6), (10,), (5,)]
+    assert [stage.input_type.bits for stage in stages] == [8, 2, 2, 2]
+    assert stages[2].dot.weights.codes.shape[1] == 4 * 4 * 6  # behind the pool
+    assert any(np.any(stage.sink.descending) for stage in stages[:-1])
+    vector = binary_chain(CodeType((24,), 1, Encoding.BIPOLAR), (), (3,))
+    assert [stage.dot.weights.codes.shape for stage in vector.stages()] == [(3, 24)]

@@ -63,6 +63,16 @@ def test_memories_lie_where_yosys_puts_them(family: Family, width: int, depth: i
     assert bool(MEMORIES[family].ram_in_block(*shape(width, depth))[0]) == bool(block)
 
 
+@pytest.mark.parametrize(
+    ("board", "width", "depth", "luts"),
+    [("zc706", 70, 8892, 70 * 3), ("zc706", 36, 512, 0), ("zc706", 1, 16384, 0), ("zc706", 18, 1025, 0)]
+    + [("ulx3s-85f", 18, 4000, 18), ("icebreaker", 16, 600, 16 * 2), ("icebreaker", 2, 2048, 0)],
+)
+def test_block_rams_one_behind_the_other(board: str, width: int, depth: int, luts: int) -> None:
+    """70 bits of 8,892 words, in nine times 1,024, are the weights of an engine that takes 617 LUTs, not some 400."""
+    assert Device.of(load_board(board)).behind_blocks(shape(width, depth)) == 10 * luts
+
+
 def test_without_block_rams_all_memories_are_luts() -> None:
     tenths, blocks = Device(4, 1000, 0).in_ram([shape(16, 512), shape(8, 16)])
     assert not blocks.any()
