@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UsageError
+from ...gpu.layers import conv2d, linear
 from .gradients import GradientQuantizer
 from .quantizers import (
     BinaryWeights,
@@ -102,7 +103,11 @@ class QuantLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_features) to (B, out_features), in x's dtype (under autocast too: the sum alone is narrow)."""
-        y = F.linear(x, self.weight_quantizer(self.weight), self.bias).to(x.dtype)
+        weight = self.weight_quantizer(self.weight)
+        if self.bias is None and isinstance(self.weight_quantizer, BinaryWeights):
+            y = linear(x, weight).to(x.dtype)
+        else:
+            y = F.linear(x, weight, self.bias).to(x.dtype)
         return y if self.gradient_quantizer is None else self.gradient_quantizer(y)
 
 
@@ -178,7 +183,10 @@ class QuantConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, N, H', W'), in x's dtype."""
         weight = self.weight_quantizer(self.weight)
-        y = F.conv2d(self.padded(x), weight, self.bias, self.stride, 0, self.dilation, self.groups).to(x.dtype)
+        if self.bias is None and self.groups == 1 and isinstance(self.weight_quantizer, BinaryWeights):
+            y = conv2d(self.padded(x), weight, self.stride, self.dilation).to(x.dtype)
+        else:
+            y = F.conv2d(self.padded(x), weight, self.bias, self.stride, 0, self.dilation, self.groups).to(x.dtype)
         return y if self.gradient_quantizer is None else self.gradient_quantizer(y)
 
     def extra_repr(self) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import HardwareError, UsageError
 from .options import DataDir, Json, arithmetic_kind, popcount_kind
-from .output import print_json, print_lines, print_table
+from .output import plain, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from ..hdl.tools.resource_bench import Compared
@@ -314,3 +314,65 @@ def link(
             f"{result.faults:,} faults in {result.frames:,} frames: {result.wrong:,} wrong results, {result.lost:,} "
             f"lost, {result.resent:,} packets sent again"
         )
+
+
+@app.command("operator")
+def operator(threads: Threads = 2, as_json: Json = False) -> None:
+    """Products of -1/+1 on this CPU: the operators against torch's float32, bit for bit the same."""
+    from ..gpu.operator_bench import bench_operator
+
+    result = bench_operator(threads=threads)
+    if as_json:
+        print_json(result)
+        return
+    print_lines(f"{result.cpu}, {result.threads} threads, medians of {result.repeats} in milliseconds")
+    print_table(
+        ("shape", "float32", "layer", "popcount", "bytes", "layer x", "operator x", "6-bit gradient", "in float32"),
+        [
+            (
+                " x ".join(map(str, times.shape)),
+                *(f"{ms:.3f}" for ms in (times.float32, times.layer, times.popcount, times.bytes)),
+                *(f"{ratio:.2f}" for ratio in (times.layer_ratio, times.operator_ratio)),
+                *(f"{ms:.3f}" for ms in (times.gradient, times.gradient_float)),
+            )
+            for times in result.times
+        ],
+    )
+
+
+@app.command("gpu")
+def gpu(
+    network: Annotated[
+        list[Path] | None,
+        typer.Option(help="Network file to time. (default: LFC's and CNV's layers, random weights)", metavar="FILE"),
+    ] = None,
+    sizes: Annotated[str, typer.Option(help="Sizes of square products.")] = "1024,2048,4096,8192,16384",
+    batches: Annotated[str, typer.Option(help="Images of a batch of networks.")] = "1,16,128,1024,10000,16384",
+    rounds: Annotated[int, typer.Option(help="Times that all take their turn.", min=1, metavar="N")] = 11,
+    as_json: Json = False,
+) -> None:
+    """The CUDA kernel on this GPU against torch's bf16, fp16, int8 and float32 and plain kernels; whole networks."""
+    from ..flow import figures
+    from ..gpu.figures import BARS, network_rows, product_rows, verdicts
+
+    result = figures.bench_gpu(network or (), sizes=numbers(sizes), batches=numbers(batches), rounds=rounds)
+    reached = verdicts(result)
+    if as_json:
+        print_json({"bench": plain(result), "figures": reached, "bars": BARS})
+        return
+    print_lines(f"{result.device}, torch {result.torch}, CUDA {result.cuda}")
+    rates = {"mma.sync": result.rates.mma, "wgmma": result.rates.wgmma}
+    print_lines(*(f"{name}: {rate / 1e12:,.0f} T bits multiplied a second" for name, rate in rates.items() if rate))
+    columns = ("product", "way", "ms", "T bits/s", "x bf16", "of the floor")
+    print_table(columns, product_rows(result), left=2)
+    print_lines("")
+    print_table(("network", "batch", "way", "ms", "images/s", "ours x"), network_rows(result), left=3)
+    print_lines("", *(f"{name}: {value:.2f} (bar {BARS[name]:g})" for name, value in reached.items()))
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Positive whole numbers between commas; UsageError for anything else."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"positive whole numbers between commas are wanted, not {text!r}")
+    return tuple(map(int, parts))

@@ -17,13 +17,14 @@ from .designs import NETWORK, random_samples
 from .networks import compiled, load_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..compiler.fast.bench import BackendBench
+    from ..gpu.figures import GpuBench
     from ..sim.bare import SpeedRatio
     from ..sim.cycle_check import CycleCheck
 
-__all__ = ["GenerationCost", "bench_cpu", "bench_cycles", "bench_generation", "bench_simulation"]
+__all__ = ["GenerationCost", "bench_cpu", "bench_cycles", "bench_generation", "bench_gpu", "bench_simulation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +104,15 @@ def bench_generation(file: Path | None, *, folding: Path | None = None, board: s
         raise kinds.get(done.returncode, HardwareError)(message)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest child, in KiB on Linux
     return GenerationCost(seconds, peak / 1024, sum(weights.codes.size * weights.bits for weights in matrices))
+
+
+def bench_gpu(files: "Sequence[Path]", *, sizes: "Sequence[int]", batches: "Sequence[int]", rounds: int) -> "GpuBench":
+    """Products of those sizes, networks at those batches on the current GPU; without files LFC's and CNV's layers."""
+    from ..gpu.driver import check_gpu
+
+    check_gpu()  # before networks are made and libraries loaded
+    from ..gpu.bench import bench_gpu as measured
+    from ..gpu.bench_networks import default_networks
+
+    networks = {file.stem: load_network(file) for file in files} if files else default_networks()
+    return measured(networks, sizes=sizes, batches=batches, rounds=rounds)

@@ -18,6 +18,8 @@ Value = ctypes.Structure | ctypes.c_void_p | ctypes.c_longlong | ctypes.c_int | 
 """What a kernel takes."""
 
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+_SHARED_CARVEOUT = 9  # CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
+_ALL = 100  # per cent
 _FREE_SHARED = 48 << 10  # bytes that a block may have without asking
 MOST_BLOCKS = (1 << 31) - 1
 
@@ -47,6 +49,7 @@ def driver() -> ctypes.CDLL:
     library.cuModuleLoadData.argtypes = [ctypes.POINTER(pointer), ctypes.c_char_p]
     library.cuModuleGetFunction.argtypes = [ctypes.POINTER(pointer), pointer, ctypes.c_char_p]
     library.cuFuncSetAttribute.argtypes = [pointer, ctypes.c_int, ctypes.c_int]
+    library.cuDeviceGet.argtypes = [ctypes.POINTER(ctypes.c_int), ctypes.c_int]
     library.cuDevicePrimaryCtxRetain.argtypes = [ctypes.POINTER(pointer), ctypes.c_int]
     library.cuCtxPushCurrent_v2.argtypes = [pointer]
     library.cuCtxPopCurrent_v2.argtypes = [ctypes.POINTER(pointer)]
@@ -87,6 +90,8 @@ class Module:
                 _call(library, "cuModuleGetFunction", ctypes.byref(function), module, name.encode())
                 if shared > _FREE_SHARED:
                     _call(library, "cuFuncSetAttribute", function, _MAX_DYNAMIC_SHARED, shared)
+                if shared:
+                    _call(library, "cuFuncSetAttribute", function, _SHARED_CARVEOUT, _ALL)
                 self._kernels[device, name] = function
             return self._kernels[device, name]
 
@@ -100,7 +105,9 @@ class Module:
         major, minor = torch.cuda.get_device_capability(device)
         image = self._code(f"sm_{major}{minor}")
         library, context, module = driver(), ctypes.c_void_p(), ctypes.c_void_p()
-        _call(library, "cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+        handle = ctypes.c_int()
+        _call(library, "cuDeviceGet", ctypes.byref(handle), device)
+        _call(library, "cuDevicePrimaryCtxRetain", ctypes.byref(context), handle)
         _call(library, "cuCtxPushCurrent_v2", context)
         try:
             _call(library, "cuModuleLoadData", ctypes.byref(module), image)

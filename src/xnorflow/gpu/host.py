@@ -137,12 +137,12 @@ def _as_wide(words: Words) -> NDArray[np.uint64]:
 
 def _by_bytes(a: Words, b: Words) -> Integers:
     """Levels unpacked and multiplied."""
-    rows, columns = unpack_levels(a), unpack_levels(b)
     narrow, wide = sorted((len(a), len(b)))
     if narrow <= INT8_LEVELS.bit_length() - 1 and wide < 8:
-        product = int8_product(torch.from_numpy(rows.astype(np.int8)), torch.from_numpy(columns.astype(np.int8)).t())
-        return product.numpy().astype(np.int64)
-    exact: Integers = (rows.astype(np.float64) @ columns.astype(np.float64).T).astype(np.int64)
+        left, right = (torch.from_numpy(unpack(one, one.shape[2] * WORD).view(np.int8)) for one in (a, b))
+        return int8_product(left, right.t()).numpy().astype(np.int64)
+    rows, columns = unpack_levels(a).astype(np.float64), unpack_levels(b).astype(np.float64)
+    exact: Integers = (rows @ columns.T).astype(np.int64)
     return exact
 
 

@@ -264,7 +264,7 @@ for _name in __all__:
     _LIBRARY.impl(_name, _on_a_gpu(_name), "CUDA")
 
 
-def _fake(name: str) -> Callable[[_F], _F]:
+def fake(name: str) -> Callable[[_F], _F]:
     """Register what an operator yields of tensors that have a shape alone."""
 
     def register(function: _F) -> _F:
@@ -274,12 +274,12 @@ def _fake(name: str) -> Callable[[_F], _F]:
     return register
 
 
-@_fake("plane_product")
+@fake("plane_product")
 def _product_fake(a: Tensor, b: Tensor, gamma: Tensor, alpha: int, beta: int, windows: Sequence[int]) -> Tensor:
     return a.new_empty((_rows(a, windows), b.shape[1]))
 
 
-@_fake("plane_thresholds")
+@fake("plane_thresholds")
 def _thresholds_fake(
     a: Tensor,
     b: Tensor,
@@ -295,7 +295,7 @@ def _thresholds_fake(
     return a.new_empty((bits, _rows(a, windows), words))
 
 
-@_fake("plane_requantized")
+@fake("plane_requantized")
 def _requantized_fake(
     a: Tensor,
     b: Tensor,
@@ -312,27 +312,27 @@ def _requantized_fake(
     return a.new_empty((bits, _rows(a, windows), words))
 
 
-@_fake("pack_planes")
+@fake("pack_planes")
 def _pack_fake(codes: Tensor, table: Tensor, planes: int, words: int) -> Tensor:
     return codes.new_empty((planes, codes.shape[0], words), dtype=torch.int32)
 
 
-@_fake("pack_floats")
+@fake("pack_floats")
 def _pack_floats_fake(values: Tensor, least: float, scale: float, planes: int, words: int) -> Tensor:
     return values.new_empty((planes, values.shape[0], words), dtype=torch.int32)
 
 
-@_fake("pool_planes")
+@fake("pool_planes")
 def _pool_fake(maps: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
     out_y, out_x = ((maps.shape[2 + i] - kernel[i]) // stride[i] + 1 for i in (0, 1))
     return maps.new_empty((maps.shape[0], maps.shape[1], out_y, out_x, maps.shape[4]))
 
 
-@_fake("class_scores")
+@fake("class_scores")
 def _scores_fake(acc: Tensor, multiplier: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     return acc.new_empty(acc.shape, dtype=torch.int64), acc.new_empty((acc.shape[0],), dtype=torch.int64)
 
 
-@_fake("unpack_planes")
+@fake("unpack_planes")
 def _unpack_fake(planes: Tensor, columns: int) -> Tensor:
     return planes.new_empty((planes.shape[1], columns), dtype=torch.uint8)

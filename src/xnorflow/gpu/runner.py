@@ -174,18 +174,22 @@ class Runner:
     def _keeps_input(self) -> bool:
         return self.network.input.name in self.keep
 
+    def table(self) -> NDArray[np.uint8]:
+        """The code of each raw byte, uint8 (256,); codes themselves where the network takes codes."""
+        every = np.arange(256, dtype=np.uint8)
+        return every if self.network.input.transform is None else self.network.input_codes(every)
+
     def _bytes(self, raw: NDArray[np.generic]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Samples as bytes, and the code that each byte stands for: the device maps and packs them."""
         source = self.network.input
         if raw.ndim != len(source.type.shape) + 1 or raw.shape[1:] != source.type.shape:
             raise UsageError(f"samples must be (B, *{source.type.shape}), not {raw.shape}")
-        same = np.arange(256, dtype=np.uint8)
         if raw.dtype == np.uint8 and source.transform is not None:
-            return raw.astype(np.uint8, copy=False), self.network.input_codes(same)
+            return raw.astype(np.uint8, copy=False), self.table()
         codes = self.network.input_codes(raw)
         if codes.size and int(codes.max()) > source.type.max_code:
             raise UsageError(f"input code {int(codes.max())} does not fit into {source.type.bits} bits")
-        return codes, same
+        return codes, np.arange(256, dtype=np.uint8)
 
     def _pass(self, block: Tensor, levels: Tensor) -> dict[str, Tensor]:
         """A block of at most `batch` samples. A graph is of whole batches: the rest of one is filled up and cut off."""
