@@ -35,7 +35,15 @@ class Flow:
         return self.steps[-1].produces
 
 
+# What nextpnr has databases of.
+_ICE40_DEVICES = ("lp1k", "lp4k", "lp8k", "hx1k", "hx4k", "hx8k", "up3k", "up5k")
+_ECP5_SIZES = ("12k", "25k", "45k", "85k")
 _GOWIN_FAMILIES = {"GW1NR-LV9": "GW1N-9C", "GW2AR-LV18": "GW2A-18C"}
+_DEVICES: dict[Family, tuple[str, ...]] = {
+    Family.ICE40: tuple(f"iCE40{name.upper()}" for name in _ICE40_DEVICES),
+    Family.ECP5: tuple(f"LFE5U-{size.removesuffix('k')}F" for size in _ECP5_SIZES),
+    Family.GOWIN: tuple(_GOWIN_FAMILIES),
+}
 _GOWIN_PLLS = {"GW1NR-LV9": "GW1NR-9C", "GW2AR-LV18": "GW2AR-18C"}
 
 
@@ -45,10 +53,11 @@ def gowin_device(board: Board) -> str:
 
 
 def flow_of(board: Board) -> Flow:
-    """The open flow of a board with a UART; HardwareError for families that have none."""
+    """The open flow of a board with a UART; HardwareError for families and devices that have none."""
+    device = board.device.removeprefix("iCE40").lower().removesuffix("k") + "k"
+    size = board.device.removeprefix("LFE5U-").removesuffix("F").lower() + "k"
     match board.family:
-        case Family.ICE40:
-            device = board.device.removeprefix("iCE40").lower().removesuffix("k") + "k"
+        case Family.ICE40 if device in _ICE40_DEVICES:
             # -dsp: UltraPlus alone has multipliers; -device: whose delays abc9 reckons with
             kind = "-dsp -abc9 -device u" if device.startswith("up") else f"-abc9 -device {device[:2]}"
             return Flow(
@@ -67,8 +76,7 @@ def flow_of(board: Board) -> Flow:
                     Step("icepack", ("{name}.asc", "{name}.bin"), "{name}.bin"),
                 ),
             )  # fmt: skip
-        case Family.ECP5:
-            size = board.device.removeprefix("LFE5U-").removesuffix("F").lower() + "k"
+        case Family.ECP5 if size in _ECP5_SIZES:
             return Flow(
                 "synth_ecp5 -nowidelut",
                 "{name}.lpf",
@@ -104,7 +112,7 @@ def flow_of(board: Board) -> Flow:
                     Step("gowin_pack", ("-d", family, "-o", "{name}.fs", "{name}.pnr.json"), "{name}.fs"),
                 ),
             )  # fmt: skip
-    known = ", ".join((Family.ICE40, Family.ECP5, Family.GOWIN))
+    known = ", ".join(_DEVICES.get(board.family, (Family.ICE40, Family.ECP5, Family.GOWIN)))
     raise HardwareError(f"board {board.name}: no open tools make a bitstream for {board.device} (they do for {known})")
 
 

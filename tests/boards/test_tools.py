@@ -79,5 +79,9 @@ def test_boards_without_an_open_flow_are_refused() -> None:
             flow_of(load_board(name))
     with pytest.raises(HardwareError, match="no open tools make a bitstream for GW5A"):
         flow_of(replace(load_board("tangnano9k"), device="GW5A"))
+    with pytest.raises(HardwareError, match=r"LFE5U-99F \(they do for LFE5U-12F, LFE5U-25F, LFE5U-45F, LFE5U-85F\)"):
+        flow_of(replace(load_board("ulx3s-85f"), device="LFE5U-99F"))
+    with pytest.raises(HardwareError, match=r"iCE40UP9K \(they do for iCE40LP1K, .*, iCE40UP5K\)"):
+        flow_of(replace(load_board("icebreaker"), device="iCE40UP9K"))
     with pytest.raises(HardwareError, match="board pynq-z1 names no pins"):
         constraints(load_board("pynq-z1"))

@@ -74,6 +74,7 @@ def test_training_counts(network_file: Path, capsys: pytest.CaptureFixture[str])
         (["--fmax"], "Fmax is measured on ECP5 alone"),
         (["--assumptions", "missing.yaml"], "cannot read missing.yaml"),
         (["--int8", "missing.safetensors"], "missing.safetensors"),
+        (["--out", __file__], "--out names a folder, but "),
     ],
 )
 def test_complaints_are_one_line(

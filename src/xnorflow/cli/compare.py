@@ -62,6 +62,8 @@ def compare(
         return
     if liberty is not None and not asic:
         raise UsageError("--liberty is for --asic")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"--out names a folder, but {out} is a file")
     result = flow.compare(
         network,
         board=board,
