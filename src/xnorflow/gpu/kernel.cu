@@ -160,19 +160,23 @@ template <bool windows> DEVICE Row row_of(const Product &p, i64 m) {
 
 // A word of a window's K: the pixel it belongs to, counted from the window's first, and where it is, counted from there.
 struct Tap {
-    int y, x;
+    int y, x, word;
     i64 place;
-    u32 pad;  // what stands for it outside the map: 0 behind the last channel
     bool valid;
 };
 
 DEVICE Tap tap_of(const Product &p, i64 k, int plane) {
     const u32 pixel = (u32)k / (u32)p.pixel_words, line = pixel / (u32)p.kernel_x;
-    const int word = (int)((u32)k - pixel * p.pixel_words), left = p.channels - 32 * word;
-    Tap tap = {(int)line * p.dilation_y, (int)(pixel - line * p.kernel_x) * p.dilation_x, 0, 0, k < p.k_words};
-    tap.place = plane * p.a_plane + ((i64)tap.y * p.width + tap.x) * p.pixel_words + word;
-    if (tap.valid && p.pad_level >> plane & 1) tap.pad = left >= 32 ? FULL : left > 0 ? (1u << left) - 1 : 0;
-    return tap;
+    const int y = (int)line * p.dilation_y, x = (int)(pixel - line * p.kernel_x) * p.dilation_x;
+    const int word = (int)((u32)k - pixel * p.pixel_words);
+    return {y, x, word, plane * p.a_plane + ((i64)y * p.width + x) * p.pixel_words + word, k < p.k_words};
+}
+
+// What stands for the tap, or for a word of its pixel behind it, outside the map: 0 behind the last channel.
+DEVICE u32 pad_of(const Product &p, const Tap &tap, int behind, int plane) {
+    const int left = p.channels - 32 * (tap.word + behind);
+    if (!tap.valid || !(p.pad_level >> plane & 1) || left <= 0) return 0;
+    return left >= 32 ? FULL : (1u << left) - 1;
 }
 
 DEVICE bool inside(const Product &p, const Row &row, const Tap &tap) {
@@ -286,10 +290,11 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
             Tap taps[4 / piece] = {};
             u32 pads[4];
 #pragma unroll
-            for (int w = 0; w < 4; ++w) {
+            for (int w = 0; w < 4; w += piece) {
                 const Tap tap = tap_of(p, k + threadIdx.x % chunks * 4 + w, at.i);
-                pads[w] = tap.pad;
-                if (w % piece == 0) taps[w / piece] = tap;
+                taps[w / piece] = tap;
+#pragma unroll
+                for (int v = 0; v < piece; ++v) pads[w + v] = pad_of(p, tap, v, at.i);
             }
 #pragma unroll
             for (int line = 0; line < BM; line += lines) {
@@ -593,13 +598,14 @@ template <bool windows> DEVICE void counted(const Product &p, i64 top, i64 colum
         for (i64 k = lane; k < p.k_words; k += 32) {
             u32 words[4];
             const Tap tap = windows ? tap_of(p, k, at.i) : Tap{0, 0, 0, 0, false};
+            const u32 pad = windows ? pad_of(p, tap, 0, at.i) : 0;
 #pragma unroll
             for (int c = 0; c < 4; ++c) words[c] = b[c][at.j * p.b_plane + k];
 #pragma unroll
             for (int r = 0; r < 8; ++r) {
                 u32 a;
                 if (windows)
-                    a = inside(p, rows[r], tap) ? p.a[rows[r].start + tap.place] : tap.pad;
+                    a = inside(p, rows[r], tap) ? p.a[rows[r].start + tap.place] : pad;
                 else
                     a = p.a[at.i * p.a_plane + rows[r].start + k];
                 if (at.j == 0) sums[r] += (u32)__popc(a) << at.i;

@@ -46,7 +46,7 @@ _MIDDLE, _SPREAD = (128, 128, (64, 64), 4, 3), (128, 128, (64, 32), 4, 3)
 
 KERNELS = MappingProxyType(
     {
-        "count_plain": Kernel(8, 32, 256, (8 * 32 + 8) * 4, 1),
+        "count_plain": Kernel(8, 32, 256, (8 * 32 + 8) * 4, 2),
         "count_windows": Kernel(8, 32, 256, (8 * 32 + 8) * 4, 1),
         "tile_64": Kernel(64, 64, 128, _tile(*_SMALL), 3, since=80),
         "tile_64_windows": Kernel(64, 64, 128, _tile(*_SMALL, windows=True), 3, since=80),
