@@ -76,7 +76,7 @@ class Cells:
         return int(self.device.chosen(inputs))
 
     def multiplier(self, a: int, b: int) -> Resources:
-        """Of numbers of so many bits. Yosys leaves those with few to logic: a product of less than 9 bits."""
-        if min(a, b) < 2 or a + b < 9:
+        """Of numbers of so many bits. Yosys leaves those with few to logic."""
+        if min(a, b) < 2 or a + b < self.device.dsp_bits:
             return Resources(self.device.engine.product * a * b // 10)
         return Resources(dsps=1)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...boards.loader import Board, Family
 from ..folds.folding import Memory
-from .families import ENGINES, MEMORIES, EngineCosts, MemoryCosts
+from .families import DSP_BITS, ENGINES, MEMORIES, EngineCosts, MemoryCosts
 
 __all__ = ["Device", "Shape", "distinct_columns"]
 
@@ -51,6 +51,11 @@ class Device:
     def engine(self) -> EngineCosts:
         """What engines take."""
         return ENGINES[self.family or (Family.XILINX7 if self.lut_inputs == 6 else Family.ECP5)]
+
+    @property
+    def dsp_bits(self) -> int:
+        """Bits of the smallest product that is put into a DSP block."""
+        return DSP_BITS[self.family or (Family.XILINX7 if self.lut_inputs == 6 else Family.ECP5)]
 
     @property
     def block_price(self) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...boards.loader import Family
 
-__all__ = ["ENGINES", "MEMORIES", "EngineCosts", "MemoryCosts"]
+__all__ = ["DSP_BITS", "ENGINES", "MEMORIES", "EngineCosts", "MemoryCosts"]
 
 Integers = NDArray[np.int64]
 
@@ -117,3 +117,13 @@ ENGINES: Mapping[Family, EngineCosts] = {
     Family.ASIC: _LUT4,
 }
 """Found by synthesis with Yosys 0.70; `xnorflow bench resources` repeats the comparison."""
+
+DSP_BITS: Mapping[Family, int] = {
+    Family.XILINX7: 12,
+    Family.XILINX_US_PLUS: 12,
+    Family.ECP5: 9,
+    Family.GOWIN: 9,
+    Family.ICE40: 12,
+    Family.ASIC: 9,
+}
+"""Bits of the smallest product that is put into a DSP block: 7 x 4 bits are on ECP5 and Gowin, not on the others."""
