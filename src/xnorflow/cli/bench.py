@@ -325,7 +325,7 @@ def operator(threads: Threads = 2, as_json: Json = False) -> None:
     if as_json:
         print_json(result)
         return
-    print_lines(f"{result.cpu}, {result.threads} threads, medians of {result.repeats} in milliseconds")
+    print_lines(f"{result.cpu}, {result.threads} threads, the least of {result.repeats} in milliseconds")
     print_table(
         ("shape", "float32", "layer", "popcount", "bytes", "layer x", "operator x", "6-bit gradient", "in float32"),
         [

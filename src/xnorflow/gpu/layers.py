@@ -25,7 +25,7 @@ from .operators import fake, pack_floats, plane_product
 
 __all__ = ["conv2d", "linear", "sign_conv2d", "sign_linear", "takes"]
 
-LEAST_ROWS = 16  # below, turning weights into bytes costs more than it saves
+LEAST_ROWS = 32  # below, turning weights into bytes costs more than it saves
 LEAST_OUTPUTS = 64  # below, turning inputs into bytes does
 LEAST_CHANNELS = 128  # of a convolution, in and out: below, spreading out its windows does
 CHUNK = 1 << 16  # numbers looked at together: they stay in the second-level cache

@@ -197,8 +197,8 @@ def check_unpack(planes: Tensor, columns: int) -> None:
 @torch.library.impl(_LIBRARY, "pack_floats", "CPU")
 def _pack_floats_cpu(values: Tensor, least: float, scale: float, planes: int, words: int) -> Tensor:
     check_floats(values, planes, words)
-    levels = ((values.numpy() - np.float32(least)) * np.float32(scale) + np.float32(0.5)).astype(np.uint8)
-    return _planes(host.pack_codes(levels, planes, words))
+    levels = values.contiguous().sub(least).mul_(scale).add_(0.5).to(torch.uint8)
+    return _planes(host.pack_codes(levels.numpy(), planes, words))
 
 
 def check_floats(values: Tensor, planes: int, words: int) -> None:
