@@ -95,6 +95,7 @@ def test_raw_samples_are_turned_on_the_device() -> None:
     network = IntegerNetwork((Input(source.name, (), source.type, transform), *network.nodes[1:]), network.class_names)
     raw = np.random.default_rng(0).integers(0, 256, (9, 30), dtype=np.uint8)
     oracle = golden.run(network, network.input_codes(raw))
+    raw.flags.writeable = False  # as a data set that was read from a file
     for samples in (raw, raw.astype(np.float64)):
         trace = Runner(network, keep=[source.name]).run(samples)
         np.testing.assert_array_equal(trace[source.name], oracle[source.name])

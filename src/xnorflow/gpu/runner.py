@@ -140,7 +140,8 @@ class Runner:
         with torch.inference_mode():
             levels = torch.from_numpy(table).to(self.device)
             for start in range(0, max(len(codes), 1), self.batch):
-                block = torch.from_numpy(np.ascontiguousarray(codes[start : start + self.batch]))
+                part = np.require(codes[start : start + self.batch], requirements=["C", "W"])  # torch wants to own it
+                block = torch.from_numpy(part)
                 for name, tensor in self._pass(block, levels).items():
                     parts[name].append(tensor.cpu())
         whole = {name: torch.cat(tensors).numpy() for name, tensors in parts.items()}
