@@ -26,6 +26,36 @@ def test_a_binary_network_begins_with_the_weights_of_its_float_twin(quick, float
     assert torch.equal(model.norm1.running_mean, source.norm1.running_mean)
 
 
+@pytest.mark.parametrize("weights", [WeightSpec("signed", 2), WeightSpec("log", 4)])
+def test_small_float_weights_are_scaled_to_a_grid(quick, tmp_path, weights):
+    model = replace(quick.model, hidden=(600, 600), dropout_input=0.0, dropout_hidden=0.0)
+    recipe = replace(quick, epochs=1, batch=360, model=replace(model, weights=WeightSpec("float")))
+    train_recipe(recipe, tmp_path / "float")
+    source = load_run(tmp_path / "float").model
+    assert float(source.fc2.weight.detach().abs().max()) < 0.25  # all of them 0 in 2 bits
+    begun = build_model(replace(recipe, model=replace(model, weights=weights)))
+    warm_start(begun, tmp_path / "float")
+    factor = (1 / 3) ** 0.5 / float(source.fc2.weight.detach().square().mean().sqrt())
+    assert torch.allclose(begun.fc2.weight, (source.fc2.weight * factor).clamp(-1, 1), atol=1e-6)
+    assert len(begun.fc2.weight_quantizer.codes(begun.fc2.weight).unique()) == 1 << weights.bits
+    result = train_recipe(
+        replace(recipe, epochs=2, batch=60, model=replace(model, weights=weights), init=str(tmp_path / "float")),
+        tmp_path / "run",
+    )
+    assert result.val_accuracy > 0.5
+
+
+def test_weights_of_a_grid_are_taken_as_they_are(quick, tmp_path):
+    """Uniform ones that hardly moved: in one layer or other their mean square is below that of a fresh layer."""
+    recipe = replace(quick, epochs=1, model=replace(quick.model, weights=WeightSpec("signed", 2)))
+    train_recipe(recipe, tmp_path / "run", overrides=["optimizer.lr=1e-9", "optimizer.lr_final=1e-9"])
+    source, begun = load_run(tmp_path / "run").model, build_model(recipe)
+    assert min(float(source.get_parameter(f"fc{n}.weight").detach().square().mean()) for n in (1, 2, 3)) < 1 / 3
+    warm_start(begun, tmp_path / "run")
+    for n in (1, 2, 3):
+        assert torch.equal(begun.get_parameter(f"fc{n}.weight"), source.get_parameter(f"fc{n}.weight"))
+
+
 def test_what_does_not_fit_stays_new_and_is_named(quick, float_run):
     wider = build_model(replace(quick, model=replace(quick.model, hidden=(12, 20))))
     fresh = wider.fc2.weight.clone()
