@@ -8,14 +8,14 @@
 // which is every dot product of codes whose values are scale * level + offset: of -1/+1, K - 2 pa - 2 pb + 4 popc(a & b).
 // Hopper has AND-popcount MMA and emulates XOR; hence this form. The order of K is free as long as A and B agree.
 //
-// Entry points; entries.py has them as a table, with the shared memory of each.
+// Entry points; kernels.py has them as a table, with the shared memory of each.
 //
 //   tile_64, tile_128, tile_256        Product; 128, 128, 256 threads; tiles of 64 x 64, 128 x 128, 128 x 256
-//   tile_64_windows, tile_128_windows  the same, rows of A being windows of a map. sm_80 and newer; tile_256 needs 194 KiB of
-//                                      shared memory a block and is in the machine code of sm_90 to sm_110 alone
-//   count_plain, count_windows           Product; 256 threads; tiles of 8 x 32; every GPU; best where M is small
+//   tile_64_windows, tile_128_windows  Product; 128, 256 threads; the same tiles, rows of A being windows of a map
+//   count_plain, count_windows         Product; 256 threads; tiles of 8 x 32; every GPU; best where M is small
 //
-// Their blocks walk over the tiles with the grid as their stride, so that any grid from one block on is right: min(tiles,
+// Tiles are in the machine code of sm_80 and newer; tile_256, with 194 KiB of shared memory a block, from sm_90 up to before
+// sm_120. Blocks walk over the tiles with the grid as their stride, so that any grid from one block on is right: min(tiles,
 // blocks that are resident at once) is best. Packed outputs are written up to out_row words, zeros behind N. Pointers are
 // aligned to 16 bytes, and so are a_row, a_plane (plain) and b_row, b_plane. The number of tiles is below 2^31.
 //
@@ -30,7 +30,7 @@ typedef long long i64;
 
 enum { INT32 = 0, THRESHOLD = 1, REQUANTIZE = 2 };  // what becomes of acc
 
-// Everything a kernel is told. launch.py has the same fields in the same order.
+// Everything a kernel is told. device.py has the same fields in the same order.
 struct Product {
     const u32 *a;           // plain: (a_planes, M, a_row); windows: (a_planes, images, height, width, pixel_words)
     const u32 *b;           // (b_planes, N, b_row), b_row a multiple of 4, zeros behind k_words
@@ -212,6 +212,9 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
     static constexpr int bytes = stages * stage * 16 + warp_columns * BM * 4 + (windows ? 2 * BM * 16 : 0);
     static constexpr int group = BN > BM ? 16 : 8;  // row tiles that go together
     static constexpr int steps = chunks / 2;  // of 256 bits, in a slice
+    static_assert(chunks == 4 || chunks == 8, "place() knows rows of 64 and of 128 bytes");
+    static_assert(BM % lines == 0 && BN % lines == 0, "every thread copies as many rows");
+    static_assert(NT % 4 == 0, "a warp writes whole words of codes");
     typedef u32 Sums[2 * MT];
 
     static DEVICE int place(int row, int chunk) {
@@ -274,7 +277,8 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
                 const u32 *from = b + at.j * p.b_plane + k;
 #pragma unroll
                 for (int line = 0; line < BN; line += lines, from += lines * p.b_row)
-                    copy16(to + place(BM + threadIdx.x / chunks + line, threadIdx.x % chunks), from, counts && line < b_rows);
+                    copy16(to + place(BM + threadIdx.x / chunks + line, threadIdx.x % chunks), from,
+                           counts && line < b_rows);
                 at.next(p, slices);
                 if (at.ends) {
                     at = Walk(p);
@@ -450,7 +454,10 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
         const int left = p.N - column < WN ? (int)(p.N - column) : WN;  // columns from this thread's first one on
         u32 gammas[2 * NT];  // of all columns before the first is used: one wait
 #pragma unroll
-        for (int e = 0; e < 2 * NT; ++e) gammas[e] = e / 2 * 8 + e % 2 < left ? (u32)p.gamma[column + (e / 2 * 8 + e % 2)] : 0;
+        for (int e = 0; e < 2 * NT; ++e) {
+            const int n = e / 2 * 8 + e % 2;
+            gammas[e] = n < left ? (u32)p.gamma[column + n] : 0;
+        }
 #pragma unroll
         for (int e = 0; e < 2 * NT; ++e)
 #pragma unroll
@@ -485,13 +492,15 @@ template <int BM, int BN, int WM, int WN, int chunks, int stages, bool windows> 
                 for (int r = 0; r < 2 * MT; ++r) codes[r] = 0;
             } else if (p.mode == THRESHOLD) {
 #pragma unroll
-                for (int r = 0; r < 2 * MT; ++r) codes[r] = reached(acc[r / 2][e / 2][r % 2 * 2 + e % 2], flips[e], least[e]);
+                for (int r = 0; r < 2 * MT; ++r)
+                    codes[r] = reached(acc[r / 2][e / 2][r % 2 * 2 + e % 2], flips[e], least[e]);
                 const int *next = thresholds + n;
 #pragma unroll 1
                 for (int level = 1; level < p.levels; ++level) {
                     next += p.N;
 #pragma unroll
-                    for (int r = 0; r < 2 * MT; ++r) codes[r] += reached(acc[r / 2][e / 2][r % 2 * 2 + e % 2], flips[e], *next);
+                    for (int r = 0; r < 2 * MT; ++r)
+                        codes[r] += reached(acc[r / 2][e / 2][r % 2 * 2 + e % 2], flips[e], *next);
                 }
             } else {
                 const i64 multiplier = p.multiplier[column + n], offset = p.offset[column + n];
@@ -688,7 +697,8 @@ GLOBAL(256, 1) pack(const u8 *codes, const u8 *table, u32 *out, i64 rows, i64 co
 // 0.5 the bits.
 GLOBAL(256, 1) pack_floats(const float *values, float least, float scale, u32 *out, i64 rows, i64 columns, i64 words,
                            int planes) {
-    pack_levels(out, rows, columns, words, planes, [=](i64 at) -> u32 { return (u32)((values[at] - least) * scale + 0.5f); });
+    pack_levels(out, rows, columns, words, planes,
+                [=](i64 at) -> u32 { return (u32)((values[at] - least) * scale + 0.5f); });
 }
 
 // Planes (planes, rows, words) to levels (rows, columns).
@@ -755,7 +765,8 @@ GLOBAL(256, 1) scores(const int *acc, const i64 *multiplier, const i64 *offset, 
             const u32 low = __shfl_xor_sync(FULL, (u32)most, other), high = __shfl_xor_sync(FULL, (u32)(most >> 32), other);
             const i64 score = (i64)((unsigned long long)high << 32 | low);
             const i64 at = __shfl_xor_sync(FULL, (u32)place, other);
-            if (at < classes && (place == classes || score > most || (score == most && at < place))) most = score, place = at;
+            if (at < classes && (place == classes || score > most || (score == most && at < place)))
+                most = score, place = at;
         }
         if (threadIdx.x % 32 == 0) best[row] = place;
     }
