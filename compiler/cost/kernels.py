@@ -7,6 +7,7 @@ sum over the channels.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..ir import Conv2d, Encoding, IntegerNetwork
 
-__all__ = ["KernelRow", "unique_kernels"]
+__all__ = ["KernelRow", "kernel_row", "kernel_total", "unique_kernels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,11 @@ def unique_kernels(network: IntegerNetwork) -> tuple[KernelRow, ...]:
 
     Empty where there is none.
     """
-    rows = [_row(node) for node in network.nodes if isinstance(node, Conv2d) and _is_counted(node)]
+    return kernel_total([_node_row(node) for node in network.nodes if isinstance(node, Conv2d) and _is_counted(node)])
+
+
+def kernel_total(rows: Sequence[KernelRow]) -> tuple[KernelRow, ...]:
+    """The rows and the one of their sums; empty where there is none."""
     if not rows:
         return ()
     names = ("kernels", "unique", "up_to_sign", "by_channel", "operations", "reused")
@@ -63,17 +68,24 @@ def _is_counted(node: Conv2d) -> bool:
     return node.weights.bits == 1 and node.weights.encoding is Encoding.BIPOLAR and math.prod(node.kernel) > 1
 
 
-def _row(node: Conv2d) -> KernelRow:
-    area, positions = math.prod(node.kernel), math.prod(node.type.shape[:-1])
+def _node_row(node: Conv2d) -> KernelRow:
+    area = math.prod(node.kernel)
     neurons, columns = node.weights.codes.shape
-    bits = node.weights.codes.reshape(neurons, area, columns // area).transpose(0, 2, 1)  # neuron, channel, pixel
+    bits = node.weights.codes.reshape(neurons, area, columns // area).transpose(0, 2, 1)
+    return kernel_row(node.name, bits, groups=node.groups, positions=math.prod(node.type.shape[:-1]))
+
+
+def kernel_row(layer: str, bits: NDArray[np.uint8], *, groups: int, positions: int) -> KernelRow:
+    """The row of a convolution's weight bits (neurons, a neuron's channels, pixels of a kernel), computed at so many
+    positions."""
+    neurons, _, area = bits.shape
     folded = bits ^ bits[:, :, :1]  # of a kernel and its inverse the one that begins with 0
-    group = np.arange(neurons) * node.groups // neurons
+    group = np.arange(neurons) * groups // neurons
     channel = group[:, None] * bits.shape[1] + np.arange(bits.shape[1])
     kernels = neurons * bits.shape[1]
     by_channel = _different(np.concatenate([_bytes(channel), folded], axis=2))
     return KernelRow(
-        layer=node.name,
+        layer=layer,
         kernels=kernels,
         unique=_different(bits),
         up_to_sign=_different(folded),

@@ -62,7 +62,7 @@ CASES = [
     ("compile nowhere", DATA, "nowhere"),
     ("compile empty", DATA, "empty"),
     ("inspect nowhere.safetensors", NETWORK, "nowhere.safetensors"),
-    ("inspect empty", NETWORK, "empty"),
+    ("inspect empty", DATA, "empty"),
     ("inspect cut.safetensors", NETWORK, "cut.safetensors"),
     ("inspect flip.safetensors", NETWORK, "flip.safetensors"),
     ("inspect text.safetensors", NETWORK, "text.safetensors"),

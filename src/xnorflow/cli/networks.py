@@ -1,7 +1,8 @@
 """Commands on networks: compile, import, inspect, eval, predict."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,9 @@ from ..errors import HardwareError, NetworkFileError, UsageError
 from .options import DataDir, Json, one_of
 from .output import plain, print_json, print_lines, print_table
 from .sizes import print_size
+
+if TYPE_CHECKING:
+    from ..compiler.cost.kernels import KernelRow
 
 __all__ = ["compile_command", "evaluate", "import_bnn_pynq", "inspect", "predict"]
 
@@ -58,18 +62,32 @@ def import_bnn_pynq(
 def inspect(
     file: Annotated[
         Path,
-        typer.Argument(help="Network file (.safetensors), or a recipe.", metavar="FILE-or-RECIPE", show_default=False),
+        typer.Argument(
+            help="Network file (.safetensors), a recipe, or the folder of a trained run.",
+            metavar="FILE|RECIPE|RUN_DIR",
+            show_default=False,
+        ),
     ],
     stage: Annotated[
         str | None, typer.Option(help="Of a recipe with duo: baseline, coupled, tuned, decoupled.", metavar="STAGE")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a network: shapes, bits, weights, operations, thresholds, bytes; of a recipe its memory and operations."""
+    """Show a network: shapes, bits, weights, operations, thresholds, bytes; of a recipe its memory and operations;
+    of a trained run the unique 2-D kernels of its binary convolutions."""
     from .. import flow
 
     if file.suffix in (".yaml", ".yml") or (file.name == str(file) and not file.suffix and not file.exists()):
         print_size(file, stage, as_json)
+        return
+    if file.is_dir():
+        kernels = flow.run_kernels(file)
+        if as_json:
+            print_json({"kernels": kernels})
+        elif kernels:
+            _print_kernels(kernels)
+        else:
+            print_lines("no convolution with 1-bit weights and a kernel of several pixels")
         return
     table = flow.inspect_file(file)
     if as_json:
@@ -79,20 +97,24 @@ def inspect(
     print_table(columns, [row.cells() for row in (*table.rows, table.total)], left=5)
     if table.kernels:
         print_lines("")
-        print_table(
-            ("binary 2-D kernels", "kernels", "different", "for each channel, up to sign", "share", "operations saved"),
-            [
-                (
-                    row.layer,
-                    f"{row.kernels:,}",
-                    f"{row.unique:,}",
-                    f"{row.by_channel:,}",
-                    f"{row.share_by_channel:.1%}",
-                    f"{row.operations / row.reused:.2f} x fewer",
-                )
-                for row in table.kernels
-            ],
-        )
+        _print_kernels(table.kernels)
+
+
+def _print_kernels(rows: "Sequence[KernelRow]") -> None:
+    print_table(
+        ("binary 2-D kernels", "kernels", "different", "for each channel, up to sign", "share", "operations saved"),
+        [
+            (
+                row.layer,
+                f"{row.kernels:,}",
+                f"{row.unique:,}",
+                f"{row.by_channel:,}",
+                f"{row.share_by_channel:.1%}",
+                f"{row.operations / row.reused:.2f} x fewer",
+            )
+            for row in rows
+        ],
+    )
 
 
 def evaluate(

@@ -24,6 +24,7 @@ from .networks import (
     import_bnn_pynq,
     inspect_file,
     predict,
+    run_kernels,
 )
 from .training import curves, train, train_seeds
 
@@ -56,6 +57,7 @@ __all__ = [
     "predict",
     "report",
     "run",
+    "run_kernels",
     "sends",
     "simulate",
     "train",

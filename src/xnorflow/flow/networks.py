@@ -14,6 +14,7 @@ from ..files import sha256_file
 from ..images import read_samples
 
 if TYPE_CHECKING:
+    from ..compiler.cost.kernels import KernelRow
     from ..compiler.inspect import Inspection
     from ..compiler.ir import IntegerNetwork
     from ..train.data.datasets import Samples
@@ -28,6 +29,7 @@ __all__ = [
     "import_bnn_pynq",
     "inspect_file",
     "predict",
+    "run_kernels",
 ]
 
 CALIBRATION_IMAGES = 1000
@@ -142,6 +144,27 @@ def inspect_file(file: Path | str) -> "Inspection":
     from ..compiler.inspect import inspect
 
     return inspect(load_network(file))
+
+
+def run_kernels(run: Path | str) -> tuple["KernelRow", ...]:
+    """Unique 2-D kernels of a trained run's binary convolutions, a row each and their total: of networks too that have
+    no integer form, such as BinaryConnect's with float activations."""
+    from ..compiler.cost.kernels import kernel_row, kernel_total
+    from ..train.layers.modules import QuantConv2d
+    from ..train.layers.quantizers import BinaryWeights
+    from ..train.loop.runs import load_run
+    from ..train.models.sizes import model_size
+
+    trained = load_run(run)
+    layers = dict(trained.model.named_modules())
+    rows = []
+    for size in model_size(trained.recipe).layers:
+        layer = layers[size.name]
+        if isinstance(layer, QuantConv2d) and isinstance(layer.weight_quantizer, BinaryWeights):
+            bits = layer.weight_quantizer.codes(layer.weight).flatten(2).numpy()
+            if bits.shape[2] > 1:
+                rows.append(kernel_row(size.name, bits, groups=layer.groups, positions=size.macs // size.weights))
+    return kernel_total(rows)
 
 
 def evaluate(
