@@ -1,7 +1,9 @@
 """Choosing a folding: the cheapest that meets a number of cycles a frame, or the fastest that fits a board.
 
 The cost is an estimate (`compiler/cost/area.py`), good for choosing between foldings; synthesis measures. The search
-(`compiler/folds/search.py`) is exact.
+(`compiler/folds/search.py`) is exact, in engines, converters and line buffers. What else a design has depends on the
+folding, though little: where the whole (`compiler/cost/occupancy.py`) does not fit its board, the search is asked again
+with as much less to spend.
 """
 
 import math
@@ -11,6 +13,7 @@ from ...boards.loader import DEFAULT_BOARD, Board, load_board
 from ...errors import HardwareError, UsageError
 from ..cost.area import Area, layer_areas
 from ..cost.device import Device
+from ..cost.occupancy import ROOM_PERCENT, occupancy
 from ..ir import Concat, Conv2d, IntegerNetwork, MaxPool, SumPool
 from ..schedule.plan import check_buildable
 from .folding import Arithmetic, Folding, LayerFold, Popcount
@@ -45,9 +48,9 @@ def default_folding(
     share = (board.budget.lut if board.budget else _LUTS_WITHOUT_BUDGET) // _DEFAULT_SHARE
     wished = Budget.of(Device.of(board), max(share, _DEFAULT_LUTS))
     cycles = 1 << (_fastest(network, search)[0] - 1).bit_length()
-    while (folds := search.cheapest(cycles, wished)) is None and cycles < search.slowest:
+    while (folding := _fitting(network, search, board, cycles, wished)) is None and cycles < search.slowest:
         cycles *= 2
-    return _within(network, search, board, cycles) if folds is None else _folding(network, folds, cycles, board)
+    return _within(network, search, board, cycles) if folding is None else folding
 
 
 def fold_for_fps(
@@ -70,8 +73,8 @@ def fold_for_cycles(
 ) -> Folding:
     """The cheapest folding whose stages all take at most `cycles` cycles a frame.
 
-    With a board, its way to count bits is taken, its budgets of LUTs and block RAMs are kept, and HardwareError names
-    the dearest layer, and what would fit, where that cannot be.
+    With a board, its way to count bits is taken, the whole design fits its logic cells, flip-flops and block RAMs by
+    estimate, and HardwareError names the dearest layer, and what would fit, where that cannot be.
     """
     if cycles < 1:
         raise UsageError(f"cycles a frame must be a positive whole number, not {cycles}")
@@ -84,19 +87,19 @@ def fold_for_cycles(
 
 
 def fastest_folding(network: IntegerNetwork, board: Board, max_luts: int | None = None) -> Folding:
-    """The folding with the fewest cycles a frame that fits the board, with at most `max_luts` LUTs if given; of those
-    the cheapest. HardwareError if none fits, UsageError for an ASIC without either limit."""
+    """The folding with the fewest cycles a frame that fits the board, with at most `max_luts` LUTs in engines and what
+    joins them if given; of those the cheapest. HardwareError if none fits, UsageError for an ASIC without a limit."""
     if max_luts is not None and max_luts < 1:
         raise UsageError(f"LUTs must be a positive whole number, not {max_luts}")
     if board.budget is None and max_luts is None:
         raise UsageError(f"{board.name} sets no limit; give a rate or a number of LUTs")
     search, budget = _search(network, board), Budget.of(Device.of(board), max_luts)
-    least = _least_cycles(search, _fastest(network, search)[0], budget)
+    least = _least_cycles(network, search, board, _fastest(network, search)[0], budget)
     if least is None:
         raise _no_room(network, search, board, search.slowest, budget)
-    folds = search.cheapest(least, budget)
-    assert folds is not None  # some folds fit at that rate
-    return _folding(network, folds, least, board)
+    folding = _fitting(network, search, board, least, budget)
+    assert folding is not None  # some folding fits at that rate
+    return folding
 
 
 def estimate_area(network: IntegerNetwork, folding: Folding, board: Board | None = None) -> dict[str, Area]:
@@ -119,11 +122,34 @@ def _search(network: IntegerNetwork, board: Board | None, arithmetic: Arithmetic
 
 def _within(network: IntegerNetwork, search: FoldSearch, board: Board | None, cycles: int) -> Folding:
     budget = Budget.of(Device.of(board))
-    folds = search.cheapest(cycles, budget)
-    if folds is None:
+    folding = _fitting(network, search, board, cycles, budget)
+    if folding is None:
         assert board is not None  # there are folds, so that a budget was in the way
         raise _no_room(network, search, board, cycles, budget)
-    return _folding(network, folds, cycles, board)
+    return folding
+
+
+def _fitting(
+    network: IntegerNetwork, search: FoldSearch, board: Board | None, cycles: int, budget: Budget
+) -> Folding | None:
+    """The cheapest folding within a budget whose whole design has room on the board; None if there is none.
+
+    A design that has none is over by some cells: the engines' share of these is taken off what they had, so that the
+    next folding takes at least a LUT or a block RAM less.
+    """
+    while (folds := search.cheapest(cycles, budget)) is not None:
+        folding = _folding(network, folds, cycles, board)
+        design = None if board is None else occupancy(network, folding, board)
+        if design is None or design.fits:
+            return folding
+        spent = sum(estimate_area(network, folding, board).values(), Area())
+        tenths, blocks = budget.tenths, budget.blocks
+        if design.cells_over:
+            tenths = spent.tenths - max(10, design.cells_over * spent.tenths // design.cells)
+        if design.blocks_over:
+            blocks = spent.blocks - design.blocks_over
+        budget = Budget(tenths, blocks)
+    return None
 
 
 def _folding(network: IntegerNetwork, folds: tuple[LayerFold, ...], cycles: int, board: Board | None) -> Folding:
@@ -157,11 +183,13 @@ def _pixel_bound(network: IntegerNetwork) -> tuple[int, str]:
     return max(least, key=lambda entry: entry[0])
 
 
-def _least_cycles(search: FoldSearch, start: int, budget: Budget) -> int | None:
+def _least_cycles(network: IntegerNetwork, search: FoldSearch, board: Board, start: int, budget: Budget) -> int | None:
     """The fewest cycles a frame, from `start` up, at which some folding fits; None if none does at any rate."""
 
     def fits(cycles: int) -> bool:
-        return search.cheapest(cycles, budget, any_will_do=True) is not None
+        if search.cheapest(cycles, budget, any_will_do=True) is None:
+            return False
+        return _fitting(network, search, board, cycles, budget) is not None
 
     rates = search.rates[search.rates >= start].tolist()
     position = bisect_left(rates, True, key=fits)  # what fits at one rate fits at every slower one
@@ -169,9 +197,9 @@ def _least_cycles(search: FoldSearch, start: int, budget: Budget) -> int | None:
 
 
 def _no_room(network: IntegerNetwork, search: FoldSearch, board: Board, cycles: int, budget: Budget) -> HardwareError:
-    """Why nothing fits at that rate: what the cheapest folding would take, its dearest layer, and what would fit."""
+    """Why nothing fits at that rate: what a design without limits would take, its dearest layer, and what would fit."""
     kbit, price = Device.of(board).block_kbit, Device.of(board).block_price
-    fits = _least_cycles(search, cycles, budget)
+    fits = _least_cycles(network, search, board, cycles, budget)
     weights = {s.dot.name: s.dot.weights.codes.size * s.dot.weights.bits / 1024 for s in network.stages()}
     room = (budget.blocks * kbit * 1024 + budget.tenths // 10 * (1 << Device.of(board).lut_inputs)) / 1024
     if fits is None and sum(weights.values()) > room:
@@ -182,12 +210,17 @@ def _no_room(network: IntegerNetwork, search: FoldSearch, board: Board, cycles: 
         )
     free = search.cheapest(cycles, Budget.of(Device()))
     assert free is not None  # without limits something always fits
-    areas = estimate_area(network, _folding(network, free, cycles, board), board)
+    folding = _folding(network, free, cycles, board)
+    areas, design = estimate_area(network, folding, board), occupancy(network, folding, board)
     total, dearest = sum(areas.values(), Area()), max(areas, key=lambda n: areas[n].tenths + price * areas[n].blocks)
+    luts, blocks, kind, spare = total.luts, total.blocks, "LUTs", ""
+    if design is not None and budget == Budget.of(Device.of(board)):  # else a limit of engines' LUTs was given
+        luts, blocks, kind = design.cells, design.used.blocks, design.kind
+        spare = f", {ROOM_PERCENT} % of the {kind} to be counted on"
     message = (
-        f"{cycles} cycles a frame need about {total.luts} LUTs and {total.blocks * kbit} kbit of block RAM, "
-        f"{board.name} has {budget.tenths // 10} and {budget.blocks * kbit}; layer {dearest!r} alone needs "
-        f"{areas[dearest].luts} and {areas[dearest].blocks * kbit}"
+        f"{cycles} cycles a frame need about {luts} {kind} and {blocks * kbit} kbit of block RAM, "
+        f"{board.name} has {budget.tenths // 10} and {budget.blocks * kbit}{spare}; layer {dearest!r} alone needs "
+        f"{areas[dearest].luts} LUTs and {areas[dearest].blocks * kbit} kbit"
     )
     if fits is None:
         return HardwareError(f"{message}; no folding fits this board, take a larger one")

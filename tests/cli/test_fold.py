@@ -48,9 +48,9 @@ def test_each_wish_is_met(network: IntegerNetwork, network_file: Path) -> None:
     rate = flow.fold(network_file, board="icebreaker", fps=500_000)
     assert rate.folding == fold_for_fps(network, 500_000, board)
     assert rate.frames_per_second >= 500_000
-    small = flow.fold(network_file, board="icebreaker", max_luts=150)
-    assert small.folding == fastest_folding(network, board, 150)
-    assert small.luts == estimate_luts(network, small.folding, board) <= 150
+    small = flow.fold(network_file, board="icebreaker", max_luts=200)
+    assert small.folding == fastest_folding(network, board, 200)
+    assert small.luts == estimate_luts(network, small.folding, board) <= 200
     assert small.luts_available == 5280
 
 
@@ -82,13 +82,13 @@ def test_no_room(network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     board = tmp_path / "small.yaml"
     board.write_text(
         "{name: small, title: Small, vendor: any, family: ice40, device: x, package: x, clock: {hz: 1000000}, "
-        "budget: {lut: 130, ff: 130, bram_kbit: 8, dsp: 0}}"
+        "budget: {lut: 690, ff: 690, bram_kbit: 8, dsp: 0}}"
     )
     out = tmp_path / "folding.yaml"
     assert main(["fold", str(network_file), "--board", str(board), "--cycles", "1", "--out", str(out)]) == 5
     message = capsys.readouterr().err
     assert "1 cycles a frame need about " in message
-    assert "small has 130 and 8; layer 'fc1' alone needs " in message
+    assert "small has 690 and 8, 95 % of the logic cells to be counted on; layer 'fc1' alone needs " in message
     fits = int(message.split("; ")[-1].split()[0])
     assert message.endswith(f"{fits} cycles ({1_000_000 / fits:.0f} frames a second) would fit\n")
     assert message.count("\n") == 1

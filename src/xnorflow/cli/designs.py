@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import HardwareError, UsageError
+from .folds import print_occupancy
 from .options import DataDir, Json, arithmetic_kind, popcount_kind
 from .output import log, print_json, print_lines, print_table
 from .progress import working
@@ -96,6 +97,7 @@ def print_generated(generated: "Generated") -> None:
         f"{generated.design.path}: one image every {cycles:,} cycles, "
         f"{hertz / cycles:,.0f} a second at {hertz / 1e6:g} MHz ({generated.board.name})"
     )
+    print_occupancy(generated.whole)
 
 
 def build(design: Design, as_json: Json = False) -> None:

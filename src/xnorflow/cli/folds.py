@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ..compiler.cost.occupancy import ROOM_PERCENT, Occupancy
 from .options import Json
 from .output import log, print_json, print_lines, print_table
 
-__all__ = ["fold"]
+__all__ = ["fold", "print_occupancy"]
 
 
 def fold(
@@ -17,7 +18,10 @@ def fold(
     fps: Annotated[float | None, typer.Option(help="At least so many frames a second.", metavar="N")] = None,
     cycles: Annotated[int | None, typer.Option(help="At most so many cycles a frame.", metavar="N")] = None,
     max_luts: Annotated[
-        int | None, typer.Option(help="As fast as so many LUTs allow. (default: all that the board has)", metavar="N")
+        int | None,
+        typer.Option(
+            help="As fast as so many LUTs of engines allow. (default: what the board has room for)", metavar="N"
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Also write the folding to this file, for `generate`.", metavar="FILE.yaml")
@@ -67,7 +71,24 @@ def fold(
     print_lines(
         f"one frame every {folded.cycles:,} cycles, {folded.frames_per_second:,.0f} a second; "
         f"slowest: {', '.join(folded.slowest)}",
-        f"about {folded.luts:,} LUTs and {folded.block_kbit:,} kbit of block RAM; {folded.board} has {room}",
+        f"engines: about {folded.luts:,} LUTs and {folded.block_kbit:,} kbit of block RAM; {folded.board} has {room}",
     )
+    print_occupancy(folded.whole)
     if folded.path is not None:
         print_lines(str(folded.path))
+
+
+def print_occupancy(whole: Occupancy | None) -> None:
+    """What a whole design takes of its board by estimate, with a warning where that is too much; nothing for None."""
+    if whole is None:
+        return
+    used, there = whole.used, whole.available
+    print_lines(
+        f"whole design, estimated {whole.scope}: {whole.cells:,} of {there.luts:,} {whole.kind} ({whole.share:.0%}), "
+        f"{used.flip_flops:,} of {there.flip_flops:,} flip-flops, {used.blocks:,} of {there.blocks:,} block RAMs, "
+        f"{used.dsps:,} of {there.dsps:,} DSP blocks"
+    )
+    if not whole.fits:
+        log(f"warning: the design may not fit: estimates can be counted on up to {ROOM_PERCENT} % of the {whole.kind}")
+    if used.dsps > there.dsps:
+        log(f"warning: {used.dsps:,} multipliers are more than the {there.dsps:,} DSP blocks of the board")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
+from ..compiler.cost.occupancy import Occupancy, occupancy
 from ..compiler.folds.folding import Arithmetic, Folding, Popcount, load_folding, with_arithmetic
 from ..compiler.folds.solver import default_folding, fold_for_fps
 from ..compiler.storage.network_file import load_network
@@ -42,12 +43,13 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A design folder that `generate` wrote, with what it was made of."""
+    """A design folder that `generate` wrote, with what it was made of, and what it takes of the board by estimate."""
 
     design: "Design"
     network: "IntegerNetwork"
     folding: Folding
     board: Board
+    whole: Occupancy | None
 
 
 def generate(
@@ -97,7 +99,8 @@ def generate(
     with atomic_directory(folder) as draft:
         write_design(network, chosen, draft, board=target, popcount_stages=pipeline)
         write_bench(draft)
-    return Generated(load_design(folder), network, chosen, target)
+    whole = occupancy(network, chosen, target, popcount_stages=pipeline)
+    return Generated(load_design(folder), network, chosen, target, whole)
 
 
 def simulate(

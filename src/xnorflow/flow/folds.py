@@ -6,6 +6,7 @@ from pathlib import Path
 from ..boards.loader import DEFAULT_BOARD, load_board
 from ..compiler.cost.area import Area
 from ..compiler.cost.device import Device
+from ..compiler.cost.occupancy import Occupancy, occupancy
 from ..compiler.folds.folding import Folding, Memory, save_folding
 from ..compiler.folds.solver import estimate_area, fastest_folding, fold_for_cycles, fold_for_fps
 from ..compiler.schedule.cycles import fold_table, initiation_interval, stage_bounds, waste_warnings
@@ -43,7 +44,9 @@ class FoldedLayer:
 class Folded:
     """A folding that was chosen for a board. slowest: the stages that set the cycles a frame.
 
-    luts_available, block_kbit_available: what the board has; None where it sets no limit.
+    luts, memory_kbit, block_kbit: of all engines with what joins them. luts_available, block_kbit_available: what the
+    board has; None where it sets no limit. whole: the design with all that stands beside the engines; None where there
+    is no estimate.
     """
 
     board: str
@@ -56,6 +59,7 @@ class Folded:
     memory_kbit: float
     block_kbit: int
     block_kbit_available: int | None
+    whole: Occupancy | None
     warnings: tuple[str, ...]
     folding: Folding
     path: Path | None
@@ -72,8 +76,8 @@ def fold(
 ) -> Folded:
     """The folding of least area with at least `fps` frames a second, or at most `cycles` cycles a frame.
 
-    Without either the fastest that fits the board, in at most `max_luts` LUTs if given. out: a YAML file for it, which
-    `generate` takes. HardwareError where a board has no room, with what would fit.
+    Without either the fastest that fits the board, with at most `max_luts` LUTs in engines if given. out: a YAML file
+    for it, which `generate` takes. HardwareError where a board has no room, with what would fit.
     """
     given = [name for name, value in (("fps", fps), ("cycles", cycles), ("max_luts", max_luts)) if value is not None]
     if len(given) > 1:
@@ -119,6 +123,7 @@ def fold(
         memory_kbit=total.memory_bits / 1024,
         block_kbit=total.blocks * kbit,
         block_kbit_available=target.budget.bram_kbit if target.budget else None,
+        whole=occupancy(network, folding, target),
         warnings=waste_warnings(table),
         folding=folding,
         path=Path(out) if out is not None else None,
