@@ -13,6 +13,7 @@ from ..layers.modules import QuantConv2d, QuantLinear
 from ..recipe import Recipe
 from .checkpoint import load_tensors, parse
 from .optim import clip_latent_weights
+from .recurrent_start import recurrent_tensors
 from .runs import AboutBest, RunFolder
 
 __all__ = ["warm_start"]
@@ -22,7 +23,8 @@ __all__ = ["warm_start"]
 def warm_start(model: nn.Module, run: Path) -> str:
     """Put the best weights of a run into `model`, those of equal name and shape; what was taken, in a sentence.
 
-    A decoupled BinaryDuo network takes those of a coupled one as `duo.decouple` has it.
+    A decoupled BinaryDuo network takes those of a coupled one as `duo.decouple` has it, a recurrent network in integer
+    arithmetic those of its float twin as `recurrent_start` has it.
 
     Float weights that come upon a grid (`WeightQuantizer.initial_bound` is its range) are scaled up to it: small as
     they are, 2 bits would round all to 0. BatchNorm, whose statistics follow in a few steps, takes the scale. Latent
@@ -36,12 +38,14 @@ def warm_start(model: nn.Module, run: Path) -> str:
     if fits_coupled(model, tensors):
         model.load_state_dict(decoupled_tensors(tensors, model))
         return f"the network of {run}, decoupled: it begins by computing the same"
-    own = model.state_dict()
+    own, source = model.state_dict(), parse(AboutBest, about, best).recipe
+    rounded = recurrent_tensors(model, tensors, source)
+    tensors |= rounded
     taken = [name for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape]
     if not taken:
         raise UsageError(f"init: no tensor of {run} has the name and shape of one of this network")
     model.load_state_dict({name: tensors[name] for name in taken}, strict=False)
-    _scale_to_grids(model, taken, parse(AboutBest, about, best).recipe)
+    _scale_to_grids(model, set(taken) - set(rounded), source)
     clip_latent_weights(model)
     left = [name for name in own if name not in taken]
     return f"{len(taken)} of {len(own)} tensors taken from {run}" + (f"; new: {', '.join(left)}" if left else "")
