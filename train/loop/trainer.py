@@ -44,6 +44,7 @@ from .warm_start import warm_start
 __all__ = ["TrainResult", "train_recipe"]
 
 _EVALUATED = 1000  # samples at a time
+_CALIBRATION = 10000  # samples that show what rounding does to means
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def _train(job: _Job, saved: Saved | None) -> TrainResult:
     recipe, progress = job.recipe, job.progress
     model = build_model(recipe).to(job.device, torch.float64 if recipe.precision == "float64" else None)
     if recipe.init and not saved:
-        note = warm_start(model, Path(recipe.init))
+        note = warm_start(model, Path(recipe.init), _first_samples(job) if recipe.model.recurrent else None)
         if progress:
             progress.note(note)
     if recipe.preprocess is not None and not saved:
@@ -255,6 +256,11 @@ def _gradients(
         (loss / recipe.accumulate).backward()
     state.loss += mean_loss
     state.hits += int(all_hits)
+
+
+def _first_samples(job: _Job) -> Tensor:
+    data = job.data["train"]
+    return next(data.batches([torch.arange(min(len(data), _CALIBRATION))]))[0]
 
 
 def _fit_whitening(model: nn.Module, data: Feed) -> None:

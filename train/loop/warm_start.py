@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import DataError, UsageError
 from ..duo.decouple import decoupled_tensors, fits_coupled
@@ -13,18 +13,19 @@ from ..layers.modules import QuantConv2d, QuantLinear
 from ..recipe import Recipe
 from .checkpoint import load_tensors, parse
 from .optim import clip_latent_weights
-from .recurrent_start import recurrent_tensors
-from .runs import AboutBest, RunFolder
+from .recurrent_start import correct_means, recurrent_tensors
+from .runs import AboutBest, RunFolder, load_run
 
 __all__ = ["warm_start"]
 
 
 @torch.no_grad()
-def warm_start(model: nn.Module, run: Path) -> str:
+def warm_start(model: nn.Sequential, run: Path, samples: Tensor | None = None) -> str:
     """Put the best weights of a run into `model`, those of equal name and shape; what was taken, in a sentence.
 
     A decoupled BinaryDuo network takes those of a coupled one as `duo.decouple` has it, a recurrent network in integer
-    arithmetic those of its float twin as `recurrent_start` has it.
+    arithmetic those of its float twin as `recurrent_start` has it; samples (B, ...): some of the training's, in their
+    order, for the means of its states.
 
     Float weights that come upon a grid (`WeightQuantizer.initial_bound` is its range) are scaled up to it: small as
     they are, 2 bits would round all to 0. BatchNorm, whose statistics follow in a few steps, takes the scale. Latent
@@ -47,6 +48,10 @@ def warm_start(model: nn.Module, run: Path) -> str:
     model.load_state_dict({name: tensors[name] for name in taken}, strict=False)
     _scale_to_grids(model, set(taken) - set(rounded), source)
     clip_latent_weights(model)
+    if rounded and samples is not None:
+        training = model.training
+        correct_means(model, load_run(run).model.to(samples.device), samples)
+        model.train(training)
     left = [name for name in own if name not in taken]
     return f"{len(taken)} of {len(own)} tensors taken from {run}" + (f"; new: {', '.join(left)}" if left else "")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights
-from xnorflow.train.loop.recurrent_start import on_grid, recurrent_tensors
+from xnorflow.train.loop.recurrent_start import correct_means, on_grid, recurrent_tensors
 from xnorflow.train.loop.runs import load_run
 from xnorflow.train.loop.trainer import train_recipe
 from xnorflow.train.loop.warm_start import warm_start
@@ -27,7 +27,7 @@ def small(name: str, *more: str) -> Recipe:
     return with_overrides(load_recipe(name), [*SMALL, *more])
 
 
-def some_network(recipe: Recipe, of_cell: float) -> nn.Module:
+def some_network(recipe: Recipe, of_cell: float) -> nn.Sequential:
     """A float network none of whose tensors is like another; of_cell: standard deviation of the cell's."""
     model = build_model(recipe)
     torch.manual_seed(3)
@@ -57,6 +57,36 @@ def test_states_and_scores_are_those_of_the_float_network(kind: str, of_cell: fl
         scores, wanted = model(tokens), float_model(tokens)
     assert states.abs().max() <= 255 and float((states / 256 - exact).square().mean().sqrt()) < 0.02
     assert float((scores - wanted).square().mean()) < 0.04**2 * float(wanted.square().mean())
+
+
+def test_the_means_of_states_are_taken_back() -> None:
+    """Without a loop from state to state the bias behind has all of the error; the mean of scores is the twin's."""
+    source = small("char-lstm-float")
+    twin = some_network(source, 0.3)
+    with torch.no_grad():
+        twin.cell.cell.weight_hh_l0.zero_()
+    model = build_model(small("char-lstm-w4a4", "model.weights.bits=8", *CELL)).eval()
+    model.load_state_dict(recurrent_tensors(model, twin.state_dict(), source), strict=False)
+    tokens = torch.randint(0, 97, (20 * 64, 1), dtype=torch.int32)
+    with torch.no_grad():
+        before = (model(tokens) - twin(tokens)).mean(0)
+        correct_means(model, twin, tokens)
+        after = (model(tokens) - twin(tokens)).mean(0)
+    assert float(after.square().mean().sqrt()) < 0.1 * float(before.square().mean().sqrt())
+
+
+def test_what_the_state_does_to_the_next_one_is_taken_back_too() -> None:
+    """Against the mean of h' - h of each unit, through the twin's own weights in their own order."""
+    source = small("char-lstm-float")
+    twin = some_network(source, 0.3)
+    model = build_model(small("char-lstm-w4a4", "model.weights.bits=8", *CELL)).eval()
+    model.load_state_dict(recurrent_tensors(model, twin.state_dict(), source), strict=False)
+    tokens, before = torch.randint(0, 97, (20 * 64, 1), dtype=torch.int32), model.cell.bias.detach().clone()
+    with torch.no_grad():
+        error = (model[:4](tokens) / 16 - twin[:3](tokens)).mean(0)
+        correct_means(model, twin, tokens)
+        i, f, g, o = (twin.cell.cell.weight_hh_l0 @ error).split(20)
+    assert torch.allclose(before - model.cell.bias, torch.cat([i, f, o, g]), atol=0.02 * float(error.abs().max()))
 
 
 def test_a_4_bit_network_begins_near_its_float_twin(tmp_path: Path) -> None:
