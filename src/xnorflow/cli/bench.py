@@ -168,15 +168,35 @@ def fmax(
     pe: Annotated[int, typer.Option(help="Rows worked on in a cycle.")] = 32,
     simd: Annotated[int, typer.Option(help="Columns worked on in a cycle.")] = 64,
     pipeline: Annotated[int, typer.Option(help="Registers from weights to counts.", min=1, metavar="N")] = 5,
+    rows: Annotated[int, typer.Option(help="Rows of the matrix.", min=1)] = 1024,
+    columns: Annotated[int, typer.Option(help="Columns of the matrix.", min=1)] = 1024,
+    memory: Annotated[str, typer.Option(help="Where weights lie, block or lut.")] = "block",
+    as_built: Annotated[
+        bool, typer.Option("--as-built", help="As `build` does, no registers moved into block RAMs.")
+    ] = False,
     seeds: Annotated[int, typer.Option(help="Placements, of which the median counts.", min=1, metavar="N")] = 5,
     out: Annotated[Path, typer.Option(help="Where Yosys and nextpnr work.", metavar="DIR")] = Path("build/fmax"),
     workers: Annotated[int, typer.Option(help="Placements made at once.", min=1)] = 2,
     as_json: Json = False,
 ) -> None:
     """Clock of an engine of 1,024 x 1,024 1-bit weights in block RAM, placed and routed on an ECP5-85F."""
+    from ..compiler.folds.folding import Memory
     from ..hdl.tools.fmax_bench import engine_clock
 
-    result = engine_clock(out, pe=pe, simd=simd, stages=pipeline, seeds=range(1, seeds + 1), workers=workers)
+    if memory not in ("block", "lut"):
+        raise UsageError(f"memory must be block or lut, not {memory!r}")
+    result = engine_clock(
+        out,
+        rows=rows,
+        columns=columns,
+        pe=pe,
+        simd=simd,
+        stages=pipeline,
+        memory=Memory(memory),
+        as_built=as_built,
+        seeds=range(1, seeds + 1),
+        workers=workers,
+    )
     if as_json:
         print_json(result)
         return

@@ -98,6 +98,8 @@ def print_generated(generated: "Generated") -> None:
         f"{hertz / cycles:,.0f} a second at {hertz / 1e6:g} MHz ({generated.board.name})"
     )
     print_occupancy(generated.whole)
+    if generated.slow is not None:
+        log(f"warning: {generated.slow}")
 
 
 def build(design: Design, as_json: Json = False) -> None:

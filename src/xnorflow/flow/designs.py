@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boards.loader import DEFAULT_BOARD, Board, load_board
+from ..compiler.cost.clock import design_clock
 from ..compiler.cost.occupancy import Occupancy, occupancy
 from ..compiler.folds.folding import Arithmetic, Folding, Popcount, load_folding, with_arithmetic
 from ..compiler.folds.solver import default_folding, fold_for_fps
@@ -43,13 +44,17 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A design folder that `generate` wrote, with what it was made of, and what it takes of the board by estimate."""
+    """A design folder that `generate` wrote, with what it was made of, and what it takes of the board by estimate.
+
+    slow: a note where the estimated clock is below the board's.
+    """
 
     design: "Design"
     network: "IntegerNetwork"
     folding: Folding
     board: Board
     whole: Occupancy | None
+    slow: str | None
 
 
 def generate(
@@ -100,7 +105,9 @@ def generate(
         write_design(network, chosen, draft, board=target, popcount_stages=pipeline)
         write_bench(draft)
     whole = occupancy(network, chosen, target, popcount_stages=pipeline)
-    return Generated(load_design(folder), network, chosen, target, whole)
+    clock = design_clock(network, chosen, target, popcount_stages=pipeline)
+    slow = clock.note(target, pipeline) if clock is not None else None
+    return Generated(load_design(folder), network, chosen, target, whole, slow)
 
 
 def simulate(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..boards.loader import DEFAULT_BOARD, load_board
 from ..compiler.cost.area import Area
+from ..compiler.cost.clock import design_clock
 from ..compiler.cost.device import Device
 from ..compiler.cost.occupancy import Occupancy, occupancy
 from ..compiler.folds.folding import Folding, Memory, save_folding
@@ -92,6 +93,8 @@ def fold(
     areas, kbit = estimate_area(network, folding, target), Device.of(target).block_kbit
     table, interval = fold_table(network, folding), initiation_interval(network, folding)
     total = sum(areas.values(), Area())
+    clock = design_clock(network, folding, target)
+    slow = clock.note(target) if clock is not None else None
     if out is not None:
         save_folding(folding, Path(out))
     return Folded(
@@ -124,7 +127,7 @@ def fold(
         block_kbit=total.blocks * kbit,
         block_kbit_available=target.budget.bram_kbit if target.budget else None,
         whole=occupancy(network, folding, target),
-        warnings=waste_warnings(table),
+        warnings=(*waste_warnings(table), *([slow] if slow is not None else [])),
         folding=folding,
         path=Path(out) if out is not None else None,
     )
