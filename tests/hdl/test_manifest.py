@@ -28,14 +28,10 @@ def design(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_thing_changed_is_one_line(design: Path, data: st.DataObject) -> None:
     path = design / "manifest.json"
-    good = load_manifest(path)
     plain: dict[str, Any] = json.loads(path.read_text())
     changed = design.parent / "changed.json"
-    wrong = data.draw(mutated(plain))
+    wrong = data.draw(mutated(plain).filter(lambda wrong: wrong != plain))  # 1.0 for 1, say, is nothing wrong
     changed.write_text(json.dumps(wrong))
-    if wrong == plain:  # 1.0 for 1, say
-        assert load_manifest(changed) == good
-        return
     with pytest.raises(UsageError) as caught:
         load_manifest(changed)
     assert "\n" not in str(caught.value) and str(changed) in str(caught.value)
