@@ -100,6 +100,10 @@ def test_a_4_bit_network_begins_near_its_float_twin(tmp_path: Path) -> None:
     assert of_float.val_loss is not None and begun.val_loss is not None
     assert of_float.val_loss < 0.3 * math.log(97)
     assert begun.val_loss < of_float.val_loss + 0.1  # 10 % perplexity
+    teacher = f"teacher={{run: {tmp_path / 'float'}, temperature: 1, weight: 1.0}}"
+    taught = with_overrides(recipe, [teacher, "optimizer.lr=0.003", "optimizer.lr_final=0.0001"], epochs=1)
+    after = train_recipe(taught, tmp_path / "taught", data_dir=text)
+    assert after.val_loss is not None and of_float.val_loss < after.val_loss < begun.val_loss
 
 
 def test_what_is_taken_is_said_and_other_networks_are_left(tmp_path: Path) -> None:
