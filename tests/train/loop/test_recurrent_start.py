@@ -100,6 +100,10 @@ def test_a_4_bit_network_begins_near_its_float_twin(tmp_path: Path) -> None:
     assert of_float.val_loss is not None and begun.val_loss is not None
     assert of_float.val_loss < 0.3 * math.log(97)
     assert begun.val_loss < of_float.val_loss + 0.1  # 10 % perplexity
+    uncorrected = build_model(recipe)
+    warm_start(uncorrected, tmp_path / "float")
+    moved = load_run(tmp_path / "run").model.get_parameter("cell.bias") - uncorrected.get_parameter("cell.bias")
+    assert float(moved.detach().abs().max()) > 0.01
     teacher = f"teacher={{run: {tmp_path / 'float'}, temperature: 1, weight: 1.0}}"
     taught = with_overrides(recipe, [teacher, "optimizer.lr=0.003", "optimizer.lr_final=0.0001"], epochs=1)
     after = train_recipe(taught, tmp_path / "taught", data_dir=text)
