@@ -1,13 +1,15 @@
 """The command that folds a network onto a board."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..compiler.cost.occupancy import ROOM_PERCENT, Occupancy
 from .options import Json
 from .output import log, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from ..compiler.cost.occupancy import Occupancy
 
 __all__ = ["fold", "print_occupancy"]
 
@@ -78,10 +80,12 @@ def fold(
         print_lines(str(folded.path))
 
 
-def print_occupancy(whole: Occupancy | None) -> None:
+def print_occupancy(whole: "Occupancy | None") -> None:
     """What a whole design takes of its board by estimate, with a warning where that is too much; nothing for None."""
     if whole is None:
         return
+    from ..compiler.cost.occupancy import ROOM_PERCENT
+
     used, there = whole.used, whole.available
     print_lines(
         f"whole design, estimated {whole.scope}: {whole.cells:,} of {there.luts:,} {whole.kind} ({whole.share:.0%}), "
