@@ -1,13 +1,14 @@
 """AdaMax whose every product is a shift: the optimizer of Binarized Neural Networks."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, overload
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ...errors import UsageError
 from ..layers.ap2 import ap2
+from .parameterwise import ParameterWise
 
 __all__ = ["ShiftAdaMax", "Variant"]
 
@@ -16,7 +17,7 @@ Variant = Literal["paper", "released"]
 _LEAST = 2.0**-27  # the released code's epsilon
 
 
-class ShiftAdaMax(torch.optim.Optimizer):
+class ShiftAdaMax(ParameterWise):
     """Shift-based AdaMax (Courbariaux, Hubara et al. 2016, arXiv 1602.02830, algorithm 4). At step t, for a gradient g,
 
         m = b1 m + (1 - b1) g,   v = max(b2 v, |g|)
@@ -41,25 +42,6 @@ class ShiftAdaMax(torch.optim.Optimizer):
         if variant not in ("paper", "released"):
             raise UsageError(f"variant of ShiftAdaMax must be paper or released, not {variant!r}")
         super().__init__(params, {"lr": lr, "betas": betas, "variant": variant})
-
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step of every parameter that has a gradient; the closure's loss, if there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._move(parameter, parameter.grad, group)
-        return loss
 
     def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, (b1, b2), lr = self.state[parameter], group["betas"], group["lr"]

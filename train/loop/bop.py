@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
 import torch
+from torch import Tensor
 
 from ...errors import UsageError
+from .parameterwise import ParameterWise
 
 __all__ = ["Bop", "Together"]
 
 
-class Bop(torch.optim.Optimizer):
+class Bop(ParameterWise):
     """Latent Weights Do Not Exist (Helwegen et al. 2019, arXiv 1906.02107), algorithm 1. For a weight w of -1 or +1 and
     its gradient g,
 
@@ -32,29 +34,12 @@ class Bop(torch.optim.Optimizer):
                 for weight in group["params"]:
                     weight.copy_(torch.where(weight >= 0, 1.0, -1.0))
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Flip what is to be flipped; the closure's loss, if there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["exp_avg"] = torch.zeros_like(weight)
-                mean = state["exp_avg"].lerp_(weight.grad, group["lr"])
-                weight.copy_(torch.where(mean * weight > group["threshold"], -weight, weight))
-        return loss
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["exp_avg"] = torch.zeros_like(parameter)
+        mean = state["exp_avg"].lerp_(gradient, group["lr"])
+        parameter.copy_(torch.where(mean * parameter > group["threshold"], -parameter, parameter))
 
 
 class Together(torch.optim.Optimizer):
