@@ -42,7 +42,8 @@ def _flip_flops(part: EnginePart, cells: Cells, stages: int) -> int:
     folds, steps = fold.neuron_folds(rows), fold.synapse_folds(columns, stage.segments)
     lanes, turns, pe = fold.lanes(rows, stage.groups), fold.planes_in_time, fold.pe
     count_bits = form.p_max(columns).bit_length()
-    thresholds = stage.sink.type.max_code if isinstance(stage.sink, Threshold) else 0
+    sink = stage.sink if isinstance(stage.sink, Threshold) else None
+    thresholds = sink.type.max_code if sink else 0
     step_bits = form.p_max(fold.simd).bit_length()
     added = form.adds_powers(form.activation_planes // turns)
     arrive = 1 + stages + added
@@ -61,9 +62,9 @@ def _flip_flops(part: EnginePart, cells: Cells, stages: int) -> int:
     held = (stages > 1) + (stages > 4)  # registers between the memory of weights and the popcounts
     words = held * (pe * fold.simd * form.word_bits + lanes * form.activation_planes)
     out = 0
-    if thresholds == 1:
+    if sink and thresholds == 1:
         out = cells.rom(pe * (count_bits + 1), folds, fold.memory, SHALLOW_WORDS).flip_flops + counter_bits(folds)
-        if bool(np.any(stage.sink.descending)):  # type: ignore[union-attr]
+        if np.any(sink.descending):
             out += cells.rom(pe, folds, Memory.AUTO).flip_flops + counter_bits(folds)
     elif thresholds > 1:
         at_once = -(-thresholds // (steps * turns))

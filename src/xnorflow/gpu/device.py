@@ -16,7 +16,7 @@ from ..errors import UsageError
 from .driver import Module, Value
 from .forms import Windows
 from .kernels import KERNELS
-from .operators import check, check_codes, check_floats, check_pack, check_scores, check_unpack, pooled_shape
+from .operators import check, check_codes, check_floats, check_pack, check_scores, check_unpack, pooled_shape, rows_of
 
 __all__ = [
     "Mode",
@@ -152,16 +152,10 @@ def product(
     _MODULE.launch(a.device.index, kernel, blocks, shape.threads, shape.shared, [told])
 
 
-def _rows(a: Tensor, windows: Sequence[int]) -> int:
-    """M."""
-    about = Windows.of(windows)
-    return int(a.shape[1]) * (1 if about is None else about.positions)
-
-
 def plane_product(a: Tensor, b: Tensor, gamma: Tensor, alpha: int, beta: int, windows: Sequence[int]) -> Tensor:
     """acc, int32 (M, N)."""
     check(a, b, gamma, windows)
-    out = torch.empty((_rows(a, windows), b.shape[1]), dtype=torch.int32, device=a.device)
+    out = torch.empty((rows_of(a, windows), b.shape[1]), dtype=torch.int32, device=a.device)
     product(a, b, gamma, alpha, beta, windows, out)
     return out
 
@@ -181,7 +175,7 @@ def plane_thresholds(
     """Planes (bits, M, words) of the codes behind thresholds."""
     check(a, b, gamma, windows, thresholds=(thresholds, torch.int32), flip=(flip, torch.int32))
     check_codes(b, bits, words)
-    out = torch.empty((bits, _rows(a, windows), words), dtype=torch.int32, device=a.device)
+    out = torch.empty((bits, rows_of(a, windows), words), dtype=torch.int32, device=a.device)
     told: dict[str, Tensor | int] = {"thresholds": thresholds, "flip": flip, "bits": bits, "levels": len(thresholds)}
     product(a, b, gamma, alpha, beta, windows, out, Mode.THRESHOLD, told)
     return out
@@ -203,7 +197,7 @@ def plane_requantized(
     """Planes (bits, M, words) of the requantized codes."""
     check(a, b, gamma, windows, multiplier=(multiplier, torch.int64), offset=(offset, torch.int64))
     check_codes(b, bits, words)
-    out = torch.empty((bits, _rows(a, windows), words), dtype=torch.int32, device=a.device)
+    out = torch.empty((bits, rows_of(a, windows), words), dtype=torch.int32, device=a.device)
     told: dict[str, Tensor | int] = {"multiplier": multiplier, "offset": offset, "bits": bits, "shift": shift}
     product(a, b, gamma, alpha, beta, windows, out, Mode.REQUANTIZE, told)
     return out

@@ -64,8 +64,8 @@ pool_planes: Callable[..., Tensor] = torch.ops.xnorflow.pool_planes
 class_scores: Callable[..., tuple[Tensor, Tensor]] = torch.ops.xnorflow.class_scores
 
 
-def _rows(a: Tensor, windows: Sequence[int]) -> Any:
-    """M."""
+def rows_of(a: Tensor, windows: Sequence[int]) -> Any:
+    """M of a product."""
     about = Windows.of(windows)
     return a.shape[1] if about is None else a.shape[1] * about.positions
 
@@ -276,40 +276,16 @@ def fake(name: str) -> Callable[[_F], _F]:
 
 @fake("plane_product")
 def _product_fake(a: Tensor, b: Tensor, gamma: Tensor, alpha: int, beta: int, windows: Sequence[int]) -> Tensor:
-    return a.new_empty((_rows(a, windows), b.shape[1]))
+    return a.new_empty((rows_of(a, windows), b.shape[1]))
 
 
 @fake("plane_thresholds")
-def _thresholds_fake(
-    a: Tensor,
-    b: Tensor,
-    gamma: Tensor,
-    alpha: int,
-    beta: int,
-    windows: Sequence[int],
-    thresholds: Tensor,
-    flip: Tensor,
-    bits: int,
-    words: int,
-) -> Tensor:
-    return a.new_empty((bits, _rows(a, windows), words))
-
-
 @fake("plane_requantized")
-def _requantized_fake(
-    a: Tensor,
-    b: Tensor,
-    gamma: Tensor,
-    alpha: int,
-    beta: int,
-    windows: Sequence[int],
-    multiplier: Tensor,
-    offset: Tensor,
-    shift: int,
-    bits: int,
-    words: int,
+def _codes_fake(
+    a: Tensor, b: Tensor, gamma: Tensor, alpha: int, beta: int, windows: Sequence[int], *rest: Any
 ) -> Tensor:
-    return a.new_empty((bits, _rows(a, windows), words))
+    *_, bits, words = rest  # as both schemas end
+    return a.new_empty((bits, rows_of(a, windows), words))
 
 
 @fake("pack_planes")
