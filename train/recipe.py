@@ -4,7 +4,7 @@ A recipe is a name of `list_recipes` or a path to a YAML file. An unknown key is
 known one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -331,20 +331,22 @@ def with_overrides(
 
 
 def _apply(tree: dict[str, Any], text: str) -> None:
-    """Set one `a.b=value` in the plain values of a recipe; unknown last keys are left to `from_mapping`."""
+    """Set one `a.b=value` in the plain values of a recipe.
+
+    What is not set on the way (gradients, teacher, a layer of `layers`, ...) begins empty; `from_mapping` has the last
+    word on all keys.
+    """
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise UsageError(f"--set takes KEY=VALUE such as optimizer.lr=0.001, not {text!r}")
     *parents, last = path.split(".")
-    node: Any = tree
-    for key in parents:
-        if not isinstance(node, Mapping) or key not in node:
-            known = ", ".join(node) if isinstance(node, Mapping) else "nothing below it"
-            near = f"; did you mean {nearest(key, node)!r}?" if isinstance(node, Mapping) else ""
-            raise UsageError(f"--set: unknown key {key!r} in {path!r}{near} (known: {known})")
+    node = tree
+    for depth, key in enumerate(parents, start=1):
+        if node.get(key) is None:
+            node[key] = {}
         node = node[key]
-    if not isinstance(node, dict):
-        raise UsageError(f"--set: {'.'.join(parents)} is a value and has no key {last!r}")
+        if not isinstance(node, dict):
+            raise UsageError(f"--set: {'.'.join(parents[:depth])} is a value and has no key {path.split('.')[depth]!r}")
     try:
         node[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:

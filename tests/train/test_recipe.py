@@ -4,7 +4,18 @@ import pytest
 import yaml
 
 from xnorflow.errors import UsageError
-from xnorflow.train.recipe import OptimizerSpec, list_recipes, load_recipe, recipe_yaml, with_overrides
+from xnorflow.train.recipe import (
+    ActivationSpec,
+    GradientSpec,
+    LayerSpec,
+    OptimizerSpec,
+    TeacherSpec,
+    WeightSpec,
+    list_recipes,
+    load_recipe,
+    recipe_yaml,
+    with_overrides,
+)
 
 SMALL = """
 description: a test
@@ -143,16 +154,39 @@ def test_overrides_are_read_as_yaml(small):
     assert with_overrides(recipe) == recipe
 
 
+def test_overrides_reach_into_what_is_not_set(small):
+    recipe = with_overrides(
+        load_recipe(small),
+        [
+            "gradients.bits=4",
+            "teacher.run=runs/float",
+            "model.layers.fc1.weights.kind=ternary",
+            "model.layers.fc2.weights={kind: log, bits: 3}",
+            "model.layers.fc1.activation.kind=stochastic",
+        ],
+    )
+    assert recipe.gradients == GradientSpec("linear", 4)
+    assert recipe.teacher == TeacherSpec("runs/float")
+    assert recipe.model.layers == {
+        "fc1": LayerSpec(WeightSpec("ternary"), ActivationSpec("stochastic")),
+        "fc2": LayerSpec(WeightSpec("log", 3)),
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("model.layers.fc9.weights.kind=float", r"layers: no layer 'fc9'; did you mean 'fc\d'\?"),
+        ("model.layer.fc1.weights.kind=float", r"model: unknown key 'layer'; did you mean 'layers'\?"),
+        ("threads.x=1", "threads must be a whole number"),
+        ("teacher.weight=1", "teacher: missing run"),
         ("optimizer.rl=1", r"optimizer: unknown key 'rl'; did you mean 'lr'\?"),
-        ("optimiser.lr=1", r"unknown key 'optimiser' in 'optimiser.lr'; did you mean 'optimizer'\?"),
+        ("optimiser.lr=1", r"unknown key 'optimiser'; did you mean 'optimizer'\?"),
         ("epoch=1", r"unknown key 'epoch'; did you mean 'epochs'\?"),
         ("epochs", "--set takes KEY=VALUE"),
         ("=3", "--set takes KEY=VALUE"),
         ("epochs.x=3", "epochs is a value and has no key 'x'"),
-        ("epochs.x.y=3", "unknown key 'x'"),
+        ("epochs.x.y=3", "epochs is a value and has no key 'x'"),
         ("epochs=[", "is not YAML"),
         ("epochs=many", "epochs must be a whole number"),
         ("epochs=0", "epochs must be positive"),
