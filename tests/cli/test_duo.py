@@ -1,6 +1,8 @@
 """train-duo and duo-results: a small recipe through its stages, and what is printed of it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,22 @@ def test_both_stages_then_more_of_them_then_what_they_came_to(
     assert "decoupled - baseline: " in text and "samples, seed1; 95 % interval over samples" in text
     assert main(["duo-results", str(tmp_path), "--json", "--split", "test"]) == 0
     assert json.loads(capsys.readouterr().out)["gains"][0]["paired"]["over_pairs"] is None
+
+
+def test_torchruns_processes_share_both_stages_and_one_of_them_speaks(tmp_path: Path) -> None:
+    """The second stage meets where the first did; it begins with what the first process wrote."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "xnorflow"]
+    short = ["--set", "epochs=1", "--set", "duo.epochs=1"]
+    done = subprocess.run(
+        [*start, "train-duo", "digits-duo", "--out", str(tmp_path), *short],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == ["coupled", "decoupled"]
+    assert done.stderr.count("it begins by computing the same") == 1
 
 
 def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ...errors import DataError, UsageError
 from ...files import atomic_write
 from ..recipe import Recipe
+from .processes import process_group, training_device
 from .trainer import train_recipe
 
 __all__ = ["SeedsResult", "train_seeds"]
@@ -37,17 +38,24 @@ def train_seeds(
     recipe: Recipe,
     out: Path | str,
     seeds: int,
+    *,
+    device: str = "cpu",
     **options: Any,
 ) -> SeedsResult:
     """Train the recipe with `seeds` seeds, its own and those that follow, into out/seed-<seed>; write out/seeds.json.
 
-    options: those of `train_recipe`; with resume, finished runs are taken as they are.
+    device, options: those of `train_recipe`; with resume, finished runs are taken as they are. Under torchrun the
+    processes share each run.
     UsageError for fewer than two seeds.
     """
     if seeds < 2:
         raise UsageError(f"--seeds must be at least 2, not {seeds}: one run has no spread")
     folder, numbers = Path(out), tuple(range(recipe.seed, recipe.seed + seeds))
-    results = [train_recipe(replace(recipe, seed=seed), folder / f"seed-{seed}", **options) for seed in numbers]
+    with process_group(training_device(device)) as group:  # one for all runs: torchrun's meeting place serves once
+        results = [
+            train_recipe(replace(recipe, seed=seed), folder / f"seed-{seed}", device=device, **options)
+            for seed in numbers
+        ]
     validation, test = (
         tuple(getattr(result, name) for result in results) for name in ("val_accuracy", "test_accuracy")
     )
@@ -63,6 +71,8 @@ def train_seeds(
         test_spread=statistics.stdev(test),
         seconds=round(sum(result.seconds for result in results), 3),
     )
+    if not group.first:
+        return result
     summary = {key: value for key, value in asdict(result).items() if key != "out"}
     try:
         atomic_write(folder / "seeds.json", json.dumps(summary, indent=2) + "\n")

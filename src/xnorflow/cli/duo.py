@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DataDir, Json, one_of
+from .options import CheckpointSeconds, DataDir, Json, Workers, one_of, speaks
 from .output import log, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -36,17 +36,25 @@ def train_duo(
     data_dir: DataDir = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it was cut off; add stages or seeds.")] = False,
+    checkpoint_seconds: CheckpointSeconds = 60.0,
+    workers: Workers = 2,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe; repeatable.", metavar="KEY=VALUE")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train by BinaryDuo: a ternary network, decoupled into a 1-bit one that computes the same and is tuned."""
+    """Train by BinaryDuo: a ternary network, decoupled into a 1-bit one that computes the same and is tuned.
+
+    Under torchrun the processes share each batch, as for `train`.
+    """
     from .. import flow
     from .progress import training_progress
 
     @contextmanager
-    def watch(title: str) -> "Iterator[Progress]":
+    def watch(title: str) -> "Iterator[Progress | None]":
+        if not speaks():
+            yield None
+            return
         log(title)
         with training_progress(sys.stderr) as progress:
             yield progress
@@ -60,8 +68,12 @@ def train_duo(
         device=device,
         resume=resume,
         overrides=changes or (),
+        checkpoint_seconds=checkpoint_seconds,
+        workers=workers,
         watch=watch,
     )
+    if not speaks():
+        return
     if as_json:
         print_json({"stages": done})
         return

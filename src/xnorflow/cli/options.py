@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..compiler.folds.folding import Arithmetic, Popcount
 
-__all__ = ["DataDir", "Json", "arithmetic_kind", "one_of", "popcount_kind"]
+__all__ = ["CheckpointSeconds", "DataDir", "Json", "Workers", "arithmetic_kind", "one_of", "popcount_kind", "speaks"]
 
 DataDir = Annotated[
     Path | None,
@@ -22,6 +23,13 @@ DataDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+CheckpointSeconds = Annotated[float, typer.Option(help="Between checkpoints within an epoch.", metavar="SECONDS")]
+Workers = Annotated[int, typer.Option(help="Threads that decode pictures, where these are files.", metavar="N")]
+
+
+def speaks() -> bool:
+    """Whether this process is the one that tells of a training: of those that torchrun starts, the first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def one_of(option: str, value: str, choices: Sequence[str]) -> Any:

@@ -1,6 +1,5 @@
 """Commands on training: train, recipes, curves."""
 
-import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DataDir, Json
+from .options import CheckpointSeconds, DataDir, Json, Workers, speaks
 from .output import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -66,10 +65,8 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
-    checkpoint_seconds: Annotated[
-        float, typer.Option(help="Between checkpoints within an epoch.", metavar="SECONDS")
-    ] = 60.0,
-    workers: Annotated[int, typer.Option(help="Threads that decode pictures, where these are files.", metavar="N")] = 2,
+    checkpoint_seconds: CheckpointSeconds = 60.0,
+    workers: Workers = 2,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe; repeatable.", metavar="KEY=VALUE")
     ] = None,
@@ -82,8 +79,7 @@ def train(
     from .. import flow
     from .progress import training_progress
 
-    speaks = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, the first
-    with training_progress(sys.stderr) if speaks else nullcontext() as progress:
+    with training_progress(sys.stderr) if speaks() else nullcontext() as progress:
         options: dict[str, Any] = {
             "data_dir": data_dir,
             "epochs": epochs,
@@ -100,9 +96,11 @@ def train(
             result = flow.train(recipe, out, **options)
         else:
             result = flow.train_seeds(recipe, out, seeds=seeds, **options)
-    if speaks and as_json:
+    if not speaks():
+        return
+    if as_json:
         print_json(result)
-    elif speaks:
+    else:
         print_lines(_summary(result))
 
 

@@ -27,6 +27,8 @@ def train_duo(
     device: str = "cpu",
     resume: bool = False,
     overrides: Sequence[str] = (),
+    checkpoint_seconds: float = 60.0,
+    workers: int = 2,
     watch: "Callable[[str], AbstractContextManager[Progress | None]]" = lambda _: nullcontext(None),
 ) -> "tuple[StageResult, ...]":
     """Train the stages of a recipe with `duo` into seed<S>/<stage> of a folder, `runs/<its name>` by default."""
@@ -41,6 +43,8 @@ def train_duo(
         device=device,
         resume=resume,
         overrides=overrides,
+        checkpoint_seconds=checkpoint_seconds,
+        workers=workers,
         watch=watch,
     )
 

@@ -100,13 +100,14 @@ def test_all_processes_fail_as_the_first_does(quick, tmp_path):
 def test_torchrun_starts_the_command_and_one_process_speaks(quick, tmp_path):
     (tmp_path / "quick.yaml").write_text(recipe_yaml(replace(quick, epochs=1)))
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "xnorflow"]
-    command = [*start, "train", str(tmp_path / "quick.yaml"), "--out", str(tmp_path / "run")]
+    command = [*start, "train", str(tmp_path / "quick.yaml"), "--seeds", "2", "--out", str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("best validation") == 1
-    assert done.stderr.count("epoch 1/1") == 1
-    train_recipe(replace(quick, epochs=1), tmp_path / "one")
-    assert difference(tmp_path / "run", tmp_path / "one") < 1e-2
+    assert done.stderr.count("epoch 1/1") == 2
+    assert (tmp_path / "run" / "seeds.json").is_file()
+    train_recipe(replace(quick, epochs=1, seed=2), tmp_path / "one")
+    assert difference(tmp_path / "run" / "seed-2", tmp_path / "one") < 1e-2
 
 
 def test_alone_nothing_is_sent(quick):
