@@ -1,6 +1,9 @@
 """Atomic writes: whatever happens, the earlier file or folder or the whole new one is there, and nothing else."""
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,27 @@ def test_a_file_takes_the_earlier_ones_place(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_placed_leaves_nothing(earlier: Path) -> None:
     with pytest.raises(OSError, match="design"):
         atomic_write(earlier / "design", "not a folder")
+    assert tree(earlier) == {"design/old": "old"}
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond 1,000 bytes: the nearest that a test without a disk of its own has to a full one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_named_by_its_file_and_leaves_the_earlier_one(earlier: Path) -> None:
+    with pytest.raises(OSError) as full, full_disk():
+        atomic_write(earlier / "design" / "old", bytes(2000))
+    assert full.value.filename == str(earlier / "design" / "old")
+    with pytest.raises(OSError) as full, full_disk(), atomic_directory(earlier / "design") as draft:
+        atomic_write(draft / "hdl" / "top.v", bytes(2000))
+    assert full.value.filename == str(earlier / "design" / "hdl" / "top.v")
     assert tree(earlier) == {"design/old": "old"}
 
 

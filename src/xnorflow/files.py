@@ -19,7 +19,7 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     """Replace `path` by `content` (text as UTF-8) in one step, creating parent folders.
 
     The bytes are on disk before the rename, so a crash leaves the earlier file. Raises OSError (disk full, no
-    permission); the earlier file is then untouched and no temporary file stays behind.
+    permission) with the file's name; the earlier file is then untouched and no temporary file stays behind.
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,8 +33,9 @@ def atomic_write(path: Path, content: bytes | str) -> None:
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)  # mkstemp's 0600 would surprise whoever shares the folder
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        _name(error, path)
         raise
 
 
@@ -63,9 +64,17 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(earlier)
         else:
             temporary.rename(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and str(temporary) in str(error.filename):
+            error.filename = str(error.filename).replace(str(temporary), str(path))  # the place that the user named
         raise
+
+
+def _name(error: BaseException, path: Path) -> None:
+    """Say in an error what was being written: a full disk, unlike a missing permission, does not tell by itself."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
 
 
 def take_folder(folder: Path, busy: str) -> IO[bytes]:
