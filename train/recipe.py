@@ -28,8 +28,10 @@ from .models.spec import (
     ResidualSpec,
     WeightSpec,
     code_bits,
+    fill_by_kind,
     fraction,
     positive,
+    unfill_by_kind,
 )
 from .schedule import ScheduleName, schedule_rate
 
@@ -86,7 +88,9 @@ class OptimizerSpec:
     schedule: `schedule.schedule_rate` has the formulas. every: epochs between drops (step), of a cosine
     (warm-restarts), or without a new best validation accuracy before a drop (plateau). factor: of a drop.
     warmup: so many epochs, fractions too, in which the rate rises linearly from 0 to that of the schedule.
-    lr_scale: glorot multiplies a layer's rate by s = 1 / sqrt(1.5 / (n_in + n_out)) (s^2 for SGD); none by 1.
+    lr_scale: glorot multiplies a layer's rate by s = 1 / sqrt(1.5 / (n_in + n_out)) (s^2 for SGD, AP2(s) for AdaMax);
+    none by 1.
+    betas: where they are not given, Adam's 0.9 and 0.999, of adamax the paper's 1 - 2^-3 and 1 - 2^-10.
     flip_rate, flip_threshold: Bop's gamma, which falls as the learning rate does, and threshold.
     clip: gradients whose norm, of all parameters together, is above it are scaled down to it before a step.
     """
@@ -99,7 +103,7 @@ class OptimizerSpec:
     factor: float = 0.1
     warmup: float = 0.0
     lr_scale: Literal["glorot", "none"] = "glorot"
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[float, float] | None = None
     eps: float = 1e-8
     momentum: float = 0.9
     clip: float | None = None
@@ -107,6 +111,8 @@ class OptimizerSpec:
     flip_threshold: float = 1e-8
 
     def __post_init__(self) -> None:
+        fill_by_kind(self)
+        assert self.betas is not None  # they follow from the kind
         positive(flip_rate=self.flip_rate, flip_threshold=self.flip_threshold)
         positive(lr=self.lr, eps=self.eps, clip=1 if self.clip is None else self.clip)
         fraction(momentum=self.momentum, betas=max(self.betas))
@@ -320,8 +326,12 @@ def recipe_yaml(recipe: Recipe) -> str:
 def with_overrides(
     recipe: Recipe, overrides: Sequence[str] = (), *, epochs: int | None = None, seed: int | None = None
 ) -> Recipe:
-    """The recipe with `a.b=value` texts applied (values read as YAML), then epochs and seed where given."""
+    """The recipe with `a.b=value` texts applied (values read as YAML), then epochs and seed where given.
+
+    What follows from the kind of the optimizer or normalisation (betas, ...) goes along when that changes.
+    """
     tree = to_mapping(recipe)
+    unfill_by_kind(tree)
     for text in overrides:
         _apply(tree, text)
     changed = from_mapping(Recipe, tree, "--set") if overrides else recipe

@@ -26,6 +26,7 @@ class ShiftAdaMax(ParameterWise):
 
     and w stays where v is 0, as it is before the first gradient that is not. The paper's constants are lr = 2^-10,
     1 - b1 = 2^-3 and 1 - b2 = 2^-10, the defaults; the released Torch code's are b1 = 0.9 and b2 = 0.999.
+    In the paper's form every product is a shift as long as lr is a power of two.
     """
 
     def __init__(

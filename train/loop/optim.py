@@ -4,6 +4,7 @@ Both come from BinaryConnect (1511.00363, section 2.4 and the authors' code): a 
 change nothing in the forward pass, so it is clipped; and a layer's learning rate is scaled by
 s = 1 / sqrt(1.5 / (n_in + n_out)), the inverse of its Glorot initialisation (s^2 for SGD, whose steps are
 proportional to the gradient), as if the weights had been initialised to the unit range that they are clipped to.
+With AdaMax the scale is AP2(s), the power of two nearest to s, as in BNN's released code, so that products stay shifts.
 """
 
 import math
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from ...errors import UsageError
+from ..layers.ap2 import ap2
 from ..layers.modules import QuantConv2d, QuantLinear
 from ..layers.quantizers import BinaryWeights
 from ..layers.recurrent import QuantRecurrent
@@ -40,13 +42,21 @@ def parameter_groups(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, An
             isinstance(module, QuantConv2d | QuantLinear | QuantRecurrent)
             and module.weight_quantizer.latent_bound is not None
         ):
-            scale = glorot_scale(*module.fans) if spec.lr_scale == "glorot" else 1.0
-            groups.append({"params": [module.weight], "lr_scale": scale * scale if spec.kind == "sgd" else scale})
+            groups.append({"params": [module.weight], "lr_scale": _layer_scale(*module.fans, spec)})
             taken.add(id(module.weight))
     rest = [p for p in model.parameters() if id(p) not in taken]
     if rest:
         groups.append({"params": rest, "lr_scale": 1.0})
     return groups
+
+
+def _layer_scale(n_in: int, n_out: int, spec: OptimizerSpec) -> float:
+    scale = glorot_scale(n_in, n_out)
+    if spec.lr_scale == "none":
+        return 1.0
+    if spec.kind == "sgd":
+        return scale * scale
+    return float(ap2(torch.tensor(scale))) if spec.kind in ("adamax", "adamax-released") else scale
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -73,18 +83,19 @@ def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimi
     Adam and SGD are torch's fused ones: a single pass over each parameter. Bop takes the binary weights, Adam the rest;
     its gamma follows the schedule of the learning rate.
     """
-    groups = parameter_groups(model, spec)
+    groups, betas = parameter_groups(model, spec), spec.betas
+    assert betas is not None  # OptimizerSpec fills them in
     optimizer: torch.optim.Optimizer
     match spec.kind:
         case "adam":
-            optimizer = torch.optim.Adam(groups, lr=spec.lr, betas=spec.betas, eps=spec.eps, fused=True)
+            optimizer = torch.optim.Adam(groups, lr=spec.lr, betas=betas, eps=spec.eps, fused=True)
         case "sgd":
             nesterov = spec.momentum > 0
             optimizer = torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, fused=True)
         case "adamax" | "adamax-released":
-            optimizer = ShiftAdaMax(groups, spec.lr, spec.betas, "paper" if spec.kind == "adamax" else "released")
+            optimizer = ShiftAdaMax(groups, spec.lr, betas, "paper" if spec.kind == "adamax" else "released")
         case "bop":
-            optimizer = _bop(model, groups, spec)
+            optimizer = _bop(model, groups, spec, betas)
     set_learning_rate(optimizer, spec.rate(0.0))
     if spec.clip is not None:
         bound = spec.clip
@@ -93,7 +104,9 @@ def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimi
     return optimizer
 
 
-def _bop(model: nn.Module, groups: list[dict[str, Any]], spec: OptimizerSpec) -> torch.optim.Optimizer:
+def _bop(
+    model: nn.Module, groups: list[dict[str, Any]], spec: OptimizerSpec, betas: tuple[float, float]
+) -> torch.optim.Optimizer:
     binary = {
         id(module.weight)
         for module in model.modules()
@@ -110,7 +123,7 @@ def _bop(model: nn.Module, groups: list[dict[str, Any]], spec: OptimizerSpec) ->
     bop = Bop(flipped, spec.flip_rate, spec.flip_threshold)
     if not rest:
         return bop
-    return Together(bop, torch.optim.Adam(rest, lr=spec.lr, betas=spec.betas, eps=spec.eps, fused=True))
+    return Together(bop, torch.optim.Adam(rest, lr=spec.lr, betas=betas, eps=spec.eps, fused=True))
 
 
 def _clip_gradients(model: nn.Module, bound: float) -> None:

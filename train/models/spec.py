@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ...config import nearest
 from ...errors import UsageError
+
+if TYPE_CHECKING:
+    from ..recipe import OptimizerSpec
 
 __all__ = [
     "ActivationSpec",
@@ -21,8 +24,10 @@ __all__ = [
     "ResidualSpec",
     "WeightSpec",
     "code_bits",
+    "fill_by_kind",
     "fraction",
     "positive",
+    "unfill_by_kind",
 ]
 
 _MAX_WIDTH = 1 << 16  # with 8-bit codes the accumulators of the next layer stay exact in float32, below 2^24
@@ -46,6 +51,35 @@ def code_bits(bits: int) -> None:
     """UsageError unless the width is one that codes have."""
     if not 1 <= bits <= 8:
         raise UsageError(f"bits must be from 1 to 8, not {bits}")
+
+
+_BY_KIND: Mapping[str, Mapping[str, object]] = {
+    "batch": {"momentum": 0.1, "eps": 1e-4},
+    "shift": {"momentum": 0.125, "eps": 1e-5},
+    "adam": {"betas": (0.9, 0.999)},
+    "sgd": {"betas": (0.9, 0.999)},
+    "adamax": {"betas": (1 - 2.0**-3, 1 - 2.0**-10)},
+    "adamax-released": {"betas": (0.9, 0.999)},
+    "bop": {"betas": (0.9, 0.999)},
+}
+"""What follows from the kind of a normalisation or an optimizer where a recipe does not say it."""
+
+
+def fill_by_kind(spec: "NormSpec | OptimizerSpec") -> None:
+    """Give a new spec what follows from its kind, where it is None; afterwards it is not."""
+    for name, value in _BY_KIND[spec.kind].items():
+        if getattr(spec, name) is None:
+            object.__setattr__(spec, name, value)
+
+
+def unfill_by_kind(tree: object) -> None:
+    """Set to None, in a recipe's plain values, what would follow from a kind: so another kind brings its own."""
+    if isinstance(tree, dict):
+        for name, value in _BY_KIND.get(str(tree.get("kind")), {}).items():
+            if tree.get(name) == (list(value) if isinstance(value, tuple) else value):
+                tree[name] = None
+        for below in tree.values():
+            unfill_by_kind(below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +154,19 @@ class PreprocessSpec:
 @dataclass(frozen=True, slots=True)
 class NormSpec:
     """BatchNorm, or BNN's shift-based one (kind: shift, `layers.shift_norms`): momentum of the running statistics (the
-    papers' alpha), eps, bits of the integer score slopes."""
+    papers' alpha), eps, bits of the integer score slopes.
+
+    momentum, eps: where they are not given, 0.1 and 1e-4, of shift the released code's 1/8 and 1e-5.
+    """
 
     kind: Literal["batch", "shift"] = "batch"
-    momentum: float = 0.1
-    eps: float = 1e-4
+    momentum: float | None = None
+    eps: float | None = None
     score_bits: int = 16
 
     def __post_init__(self) -> None:
+        fill_by_kind(self)
+        assert self.momentum is not None and self.eps is not None  # they follow from the kind
         positive(momentum=self.momentum, eps=self.eps)
         if self.momentum > 1:
             raise UsageError(f"momentum must be at most 1, not {self.momentum:g}")

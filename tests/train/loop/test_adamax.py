@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from xnorflow.errors import UsageError
 from xnorflow.train.layers.modules import BinaryLinear
 from xnorflow.train.loop.adamax import ShiftAdaMax
 from xnorflow.train.loop.optim import build_optimizer
-from xnorflow.train.recipe import OptimizerSpec
+from xnorflow.train.recipe import OptimizerSpec, load_recipe, with_overrides
 
 
 def power(x):
@@ -55,12 +56,33 @@ def test_gradients_below_the_least_normal_number_move_nothing():
     assert weight.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "betas"), [("adamax", (1 - 2**-3, 1 - 2**-10)), ("adamax-released", (0.9, 0.999)), ("adam", (0.9, 0.999))]
+)
+def test_the_constants_follow_from_the_kind(kind, betas):
+    spec = OptimizerSpec(lr=0.5, kind=kind, schedule="constant")
+    assert build_optimizer(BinaryLinear(3, 2), spec).param_groups[0]["betas"] == betas
+    changed = with_overrides(load_recipe("digits"), [f"optimizer.kind={kind}"])
+    assert changed.optimizer.betas == betas
+    again = with_overrides(load_recipe("digits"), ["optimizer.betas=[0.5, 0.75]", f"optimizer.kind={kind}"])
+    assert again.optimizer.betas == (0.5, 0.75)
+
+
+@pytest.mark.parametrize(("widths", "scale"), [((784, 1024), 32), ((1024, 10), 32), ((6, 4), 2), ((64, 64), 8)])
+def test_the_scale_of_a_layer_is_a_power_of_two(widths, scale):
+    for kind in ("adamax", "adamax-released"):
+        spec = OptimizerSpec(lr=2**-10, kind=kind, schedule="constant")
+        assert build_optimizer(BinaryLinear(*widths), spec).param_groups[0]["lr"] == 2**-10 * scale
+        unscaled = replace(spec, lr_scale="none")
+        assert build_optimizer(BinaryLinear(*widths), unscaled).param_groups[0]["lr"] == 2**-10
+
+
 @pytest.mark.parametrize(("kind", "variant"), [("adamax", "paper"), ("adamax-released", "released")])
 def test_recipes_name_both_variants_with_the_scale_of_each_layer_and_clipping(kind, variant):
     layer = BinaryLinear(6, 4)
     optimizer = build_optimizer(layer, OptimizerSpec(lr=0.5, kind=kind, schedule="constant", betas=(0.8, 0.9)))
     (group,) = optimizer.param_groups
-    assert (group["variant"], group["betas"], group["lr"]) == (variant, (0.8, 0.9), 0.5 * math.sqrt(10 / 1.5))
+    assert (group["variant"], group["betas"], group["lr"]) == (variant, (0.8, 0.9), 0.5 * 2)
     layer.weight.grad = torch.ones_like(layer.weight)
     for _ in range(9):
         optimizer.step()

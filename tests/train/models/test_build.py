@@ -7,12 +7,13 @@ from torch import nn
 from xnorflow.errors import UsageError
 from xnorflow.train.layers.activations import LinearQuant, LogQuant
 from xnorflow.train.layers.dropout import Dropout
-from xnorflow.train.layers.modules import InputQuantizer, QuantLinear, QuantReLU, Sign
+from xnorflow.train.layers.modules import InputQuantizer, QuantConv2d, QuantLinear, QuantReLU, Sign
 from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 from xnorflow.train.layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights
+from xnorflow.train.layers.shift_norms import ShiftBatchNorm1d, ShiftBatchNorm2d, ShiftScoreNorm
 from xnorflow.train.models.build import build_model
-from xnorflow.train.recipe import ActivationSpec, LayerSpec, NormSpec, WeightSpec
+from xnorflow.train.recipe import ActivationSpec, LayerSpec, NormSpec, WeightSpec, load_recipe, with_overrides
 
 
 def test_layers_names_and_order(quick):
@@ -104,3 +105,27 @@ def test_the_same_seed_gives_the_same_model(quick):
         states.append(build_model(quick).fc1.weight)
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
+
+
+def test_the_constants_of_a_normalisation_follow_from_its_kind():
+    recipe = load_recipe("digits")
+    assert (recipe.model.norm.momentum, recipe.model.norm.eps) == (0.1, 1e-4)
+    shift = with_overrides(recipe, ["model.norm.kind=shift"])
+    model = build_model(shift)
+    assert all((norm.momentum, norm.eps) == (0.125, 1e-5) for norm in (model.norm1, model.scores))
+    assert with_overrides(shift, ["model.norm.kind=batch"]) == recipe
+    assert with_overrides(recipe, ["model.norm={kind: shift, eps: 0.5}"]).model.norm.eps == 0.5
+
+
+@pytest.mark.parametrize("name", ["digits-vgg", "digits-resnet", "cifar10-duo-resnet20", "imagenet-qnn-googlenet"])
+def test_every_normalisation_of_a_model_is_shift_based_and_every_layers_gradient_has_few_bits(name):
+    overrides = ["model.norm.kind=shift", "gradients={kind: log, bits: 5}"]
+    if name.startswith("imagenet"):
+        overrides += ["folder={size: 64, classes: 10}", "model.network.width=0.1"]
+    model = build_model(with_overrides(load_recipe(name), overrides))
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert len(norms) > 4
+    assert all(isinstance(m, ShiftBatchNorm1d | ShiftBatchNorm2d | ShiftScoreNorm) for m in norms)
+    layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear)]
+    assert len(layers) > 4
+    assert all((m.gradient_quantizer.kind, m.gradient_quantizer.bits) == ("log", 5) for m in layers)
