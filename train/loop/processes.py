@@ -44,7 +44,7 @@ class Group:
         if self.size > 1:
             dist.barrier()
 
-    def on_first(self, action: Callable[[], None]) -> None:
+    def on_first(self, action: Callable[[], object]) -> None:
         """Let the first process do something while the others wait; all of them fail as it does."""
         failure: list[XnorflowError | None] = [None]
         if self.first:

@@ -20,6 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ...errors import InterruptedRunError, UsageError
 from ..data.augment import distort
+from ..data.datasets import data_folder
+from ..data.download import PUBLIC
 from ..data.text import STREAMS
 from ..layers.randomness import hashed, keyed
 from ..layers.sequences import begin_streams, whole_sequences
@@ -99,6 +101,8 @@ def train_recipe(
         if folder.summary.exists():
             group.on_first(lambda: folder.claim(recipe, resume))
             return finished(folder)
+        if recipe.dataset in PUBLIC:  # which it may have to download: once, not in each process
+            group.on_first(lambda: data_folder(recipe.dataset, data_dir))
         # Before the folder is claimed: data that are missing or too few leave no run behind.
         data = {split: load_feed(recipe, split, data_dir, place, workers) for split in ("train", "validation", "test")}
         if recipe.batch > len(data["train"]):

@@ -1,20 +1,25 @@
 """Two processes that share each batch against one that takes it whole."""
 
+import hashlib
 import json
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
-from together import train_together
+from together import shakespeare_from, train_together
 
 from xnorflow.errors import DataError, UsageError
 from xnorflow.train.loop.checkpoint import load_tensors
 from xnorflow.train.loop.metrics import read_metrics
 from xnorflow.train.loop.processes import ALONE, Group
 from xnorflow.train.loop.trainer import train_recipe
-from xnorflow.train.recipe import ConvSpec, OptimizerSpec, WeightSpec, recipe_yaml
+from xnorflow.train.recipe import ConvSpec, OptimizerSpec, WeightSpec, load_recipe, recipe_yaml, with_overrides
 
 SGD = OptimizerSpec(lr=0.01, schedule="constant", kind="sgd")
 
@@ -95,6 +100,40 @@ def test_all_processes_fail_as_the_first_does(quick, tmp_path):
     assert train_together(quick, tmp_path / "file" / "run") == [DataError.exit_code] * 2
     assert train_together(replace(quick, batch=63), tmp_path / "odd") == [UsageError.exit_code] * 2
     assert not (tmp_path / "odd").exists()
+
+
+TEXT = b"a rose is a rose is a rose\n" * 200
+
+
+def test_data_are_downloaded_once_and_not_by_each_process(tmp_path):
+    asked = []
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(TEXT)))
+            self.end_headers()
+            for part in (TEXT[:3000], TEXT[3000:]):
+                self.wfile.write(part)
+                time.sleep(0.5)
+
+        def log_message(self, *_): ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    sizes = ["model.recurrent.embed=4", "model.recurrent.hidden=4", "batch=256", "epochs=1"]
+    recipe = with_overrides(load_recipe("char-rnn-w4a4"), sizes)
+    try:
+        address, md5 = f"http://127.0.0.1:{server.server_address[1]}/input.txt", hashlib.md5(TEXT).hexdigest()
+        before = partial(shakespeare_from, address, md5, tmp_path)
+        assert train_together(recipe, tmp_path / "run", before=before) == [0, 0]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert asked == ["/input.txt"]
 
 
 def test_torchrun_starts_the_command_and_one_process_speaks(quick, tmp_path):
