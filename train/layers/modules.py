@@ -23,7 +23,7 @@ from .quantizers import (
     sign,
     sign_stochastic,
 )
-from .surrogates import SURROGATES, SurrogateName, check_surrogate
+from .surrogates import Surrogate, SurrogateName, surrogate_of
 
 Padding: TypeAlias = tuple[int, int] | tuple[int, int, int, int]
 
@@ -265,20 +265,20 @@ class Sign(nn.Module):
     """1-bit activation: +1 where x >= 0, else -1; straight-through gradient g * 1{|x| <= 1} (1602.02830).
 
     stochastic: +1 with probability clip((x + 1) / 2, 0, 1), in training only (`quantizers.sign_stochastic`).
-    surrogate: another gradient, one of `surrogates.SURROGATES`.
+    surrogate: another gradient, the name of one of `surrogates.SURROGATES`, or a `Surrogate` of one's own.
     """
 
-    def __init__(self, stochastic: bool = False, surrogate: SurrogateName = "clipped") -> None:
+    def __init__(self, stochastic: bool = False, surrogate: SurrogateName | Surrogate = "clipped") -> None:
         super().__init__()
-        check_surrogate(surrogate)
         self.surrogate = surrogate
+        self._slope = surrogate_of(surrogate).gradient
         self.bits = 1
         self.encoding = "bipolar"
         self.stochastic = stochastic
 
     def forward(self, x: Tensor) -> Tensor:
         """-1/+1 of x's shape and dtype."""
-        return (sign_stochastic if self.stochastic and self.training else sign)(x, SURROGATES[self.surrogate].gradient)
+        return (sign_stochastic if self.stochastic and self.training else sign)(x, self._slope)
 
     def extra_repr(self) -> str:
         """What print(model) shows."""

@@ -1,7 +1,7 @@
 """Surrogate gradients of sign: what backward takes for its slope, which is 0 almost everywhere.
 
-Each is the slope of a function that sign is taken for, `smooth`, here with its source. A new one needs an entry in
-`SURROGATES` alone; recipes name it (`activation: {surrogate: approx-sign}`).
+Each is the slope of a function that sign is taken for, `smooth`, here with its source. Recipes name them
+(`activation: {surrogate: approx-sign}`). One of one's own has no name: `Sign(surrogate=Surrogate(smooth, gradient))`.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import Tensor
 from ...errors import UsageError
 from .quantizers import pass_between
 
-__all__ = ["SURROGATES", "Surrogate", "SurrogateName", "check_surrogate"]
+__all__ = ["SURROGATES", "Surrogate", "SurrogateName", "check_surrogate", "surrogate_of"]
 
 SurrogateName = Literal["clipped", "identity", "approx-sign", "swish-sign", "reste"]
 
@@ -75,6 +75,14 @@ SURROGATES: dict[SurrogateName, Surrogate] = {
     # 0.1 and flat beyond 1.5. The paper's o grows from 1 to 3 over the run; here it is 3 all along.
     "reste": Surrogate(_reste, _reste_slope),
 }
+
+
+def surrogate_of(surrogate: SurrogateName | Surrogate) -> Surrogate:
+    """The surrogate of that name, or itself; UsageError for a name that is none."""
+    if isinstance(surrogate, Surrogate):
+        return surrogate
+    check_surrogate(surrogate)
+    return SURROGATES[surrogate]
 
 
 def check_surrogate(name: str) -> None:

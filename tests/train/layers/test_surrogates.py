@@ -5,7 +5,9 @@ import torch
 
 from xnorflow.errors import UsageError
 from xnorflow.train.layers.modules import Sign
-from xnorflow.train.layers.surrogates import SURROGATES
+from xnorflow.train.layers.surrogates import SURROGATES, Surrogate
+from xnorflow.train.models.parts import build_activation
+from xnorflow.train.recipe import ActivationSpec
 
 KINKS = {"clipped": (-1, 1), "approx-sign": (-1, 0, 1), "reste": (-1.5, -0.1, 0, 0.1, 1.5)}
 """Where the smooth function has a corner or a jump in its slope."""
@@ -59,6 +61,21 @@ def test_forward_stays_the_sign_and_gradients_are_symmetric(name):
     assert torch.equal(Sign(surrogate=name)(x), Sign()(x))
     assert torch.allclose(slopes(name, x), slopes(name, -x))
     assert torch.equal(slopes(name, x), slopes(name, x, stochastic=True))
+
+
+def test_one_of_ones_own():
+    tanh = Surrogate(torch.tanh, lambda g, x: g / torch.cosh(x) ** 2)
+    x = torch.linspace(-2, 2, 41, dtype=torch.float64)
+    assert torch.allclose(slopes(tanh, x), 1 - torch.tanh(x) ** 2)
+    assert torch.equal(Sign(surrogate=tanh)(x), Sign()(x))
+
+
+def test_recipes_know_every_name_and_hand_it_on():
+    for name in SURROGATES:
+        for kind in ("sign", "stochastic"):
+            layer = build_activation(ActivationSpec(kind, surrogate=name))
+            assert isinstance(layer, Sign)
+            assert (layer.surrogate, layer.stochastic) == (name, kind == "stochastic")
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
