@@ -109,6 +109,11 @@ def test_a_missing_file_is_named(tmp_path):
         ({"label_smoothing": 0.1}, "label_smoothing needs loss: cross-entropy"),
         ({"loss": "cross-entropy", "label_smoothing": 1.0}, "label_smoothing must be at least 0 and below 1"),
         ({"input__bits": 9}, "bits must be from 1 to 8"),
+        ({"model__weights": {"kind": "signed"}}, "from 2 to 8 for kind: signed, not 1; 1 bit is the sign"),
+        (
+            {"model__activation": {"kind": "log", "bits": 6}},
+            "from 1 to 5 for kind: log, not 6; powers of two",
+        ),
         ({"input__lo": 16}, "lo must be below hi"),
         ({"input__encoding": "ternary"}, "encoding must be one of"),
         ({"model__hidden": [8, 0]}, "hidden must be positive"),

@@ -53,6 +53,14 @@ def code_bits(bits: int) -> None:
         raise UsageError(f"bits must be from 1 to 8, not {bits}")
 
 
+def _check_bits(kind: str, bits: int, limits: Mapping[str, tuple[int, int]]) -> None:
+    """UsageError unless codes of that kind can have so many bits: 1 to 8, where `limits` says nothing else."""
+    least, most = limits.get(kind, (1, 8))
+    if not least <= bits <= most:
+        reason = "; 1 bit is the sign" if bits == 1 else "; powers of two go up to 2^15" if most < 8 else ""
+        raise UsageError(f"bits must be from {least} to {most} for kind: {kind}, not {bits}{reason}")
+
+
 _BY_KIND: Mapping[str, Mapping[str, object]] = {
     "batch": {"momentum": 0.1, "eps": 1e-4},
     "shift": {"momentum": 0.125, "eps": 1e-5},
@@ -91,7 +99,7 @@ class WeightSpec:
     bits: int = 1
 
     def __post_init__(self) -> None:
-        code_bits(self.bits)
+        _check_bits(self.kind, self.bits, {"signed": (2, 8), "log": (1, 5)})
         if self.bits != 1 and self.kind not in ("bipolar", "signed", "log"):
             raise UsageError(
                 f"bits {self.bits} needs kind: bipolar, signed or log; {self.kind} weights have none to choose"
@@ -115,7 +123,7 @@ class ActivationSpec:
     surrogate: Literal["clipped", "identity", "approx-sign", "swish-sign", "reste"] = "clipped"
 
     def __post_init__(self) -> None:
-        code_bits(self.bits)
+        _check_bits(self.kind, self.bits, {"linear": (2, 8), "log": (1, 5), "log_relu": (1, 4)})
         positive(step=self.step)
         if self.surrogate != "clipped" and self.kind not in ("sign", "stochastic"):
             raise UsageError(f"surrogate {self.surrogate} stands for the slope of a sign; {self.kind} has its own")

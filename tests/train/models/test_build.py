@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from xnorflow.train.layers.norms import BatchNorm1d, ScoreNorm
 from xnorflow.train.layers.qnn import LogWeights, SignedWeights, TernaryWeights
 from xnorflow.train.layers.quantizers import BinaryWeights, BipolarWeights, FloatWeights
 from xnorflow.train.layers.shift_norms import ShiftBatchNorm1d, ShiftBatchNorm2d, ShiftScoreNorm
-from xnorflow.train.models.build import build_model
+from xnorflow.train.models.build import build_activation, build_model, build_weights
 from xnorflow.train.recipe import ActivationSpec, LayerSpec, NormSpec, WeightSpec, load_recipe, with_overrides
 
 
@@ -129,3 +130,37 @@ def test_every_normalisation_of_a_model_is_shift_based_and_every_layers_gradient
     layers = [m for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear)]
     assert len(layers) > 4
     assert all((m.gradient_quantizer.kind, m.gradient_quantizer.bits) == ("log", 5) for m in layers)
+
+
+def buildable(make):
+    try:
+        make()
+    except UsageError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", get_args(get_type_hints(WeightSpec)["kind"]))
+def test_recipes_refuse_the_bits_that_weights_of_a_kind_cannot_have(kind):
+    fixed = kind in ("binary", "stochastic", "ternary", "float")
+    quantizers = {"bipolar": BipolarWeights, "signed": SignedWeights, "log": LogWeights}
+    for bits in range(10):
+        expected = bits == 1 if fixed else buildable(lambda bits=bits: quantizers[kind](bits))
+        assert buildable(lambda bits=bits: WeightSpec(kind, bits)) == expected
+        if expected:
+            assert build_weights(WeightSpec(kind, bits)).bits in (bits, *((2, 32) if fixed else ()))
+
+
+@pytest.mark.parametrize("kind", get_args(get_type_hints(ActivationSpec)["kind"]))
+def test_recipes_refuse_the_bits_that_activations_of_a_kind_cannot_have(kind):
+    makers = {
+        "relu": lambda bits: QuantReLU(bits, 1.0),
+        "linear": lambda bits: LinearQuant(bits, 1.0),
+        "log": lambda bits: LogQuant(bits, 1.0),
+        "log_relu": lambda bits: LogQuant(bits, 1.0, signed=False),
+    }
+    for bits in range(10):
+        expected = buildable(lambda bits=bits: makers[kind](bits)) if kind in makers else bits == 1
+        assert buildable(lambda bits=bits: ActivationSpec(kind, bits)) == expected
+        if expected:
+            build_activation(ActivationSpec(kind, bits))
