@@ -1,7 +1,11 @@
-"""Several real processes that train one run, as torchrun would start them."""
+"""What real processes of the tests do: train one run together, as torchrun would start them, or die in it.
+
+It is here because a child imports what it runs by name, and the test modules have none that it knows.
+"""
 
 import multiprocessing
 import os
+import signal
 import socket
 
 
@@ -44,3 +48,20 @@ def shakespeare_from(address, md5, folder):
     os.chdir(folder)
     os.environ.pop("XNORFLOW_DATA", None)
     download.PUBLIC["tiny-shakespeare"] = (download.PublicFile("input.txt", md5, (address,)),)
+
+
+def train_and_die(recipe, run, saves):
+    """Train with a checkpoint after each step; die in the middle of the save of that number, if there is one."""
+    from xnorflow.train.loop.trainer import train_recipe
+
+    if saves is not None:
+        left, flush = [saves], os.fsync
+
+        def die(handle):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            flush(handle)
+
+        os.fsync = die
+    train_recipe(recipe, run, resume=True, checkpoint_seconds=0)

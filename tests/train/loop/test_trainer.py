@@ -1,6 +1,5 @@
 import json
 import multiprocessing
-import os
 import random
 import signal
 import time
@@ -8,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from together import train_and_die
 
 from xnorflow.errors import DataError, InterruptedRunError, UsageError
 from xnorflow.files import take_folder
@@ -137,7 +137,7 @@ def test_a_run_killed_at_twenty_moments_resumes_to_the_same_weights(quick, tmp_p
     context.set_forkserver_preload(["xnorflow.train.loop.trainer", "sklearn.datasets"])
 
     def start(saves=None):
-        child = context.Process(target=_train_and_die, args=(quick, run, saves))
+        child = context.Process(target=train_and_die, args=(quick, run, saves))
         child.start()
         return child
 
@@ -165,21 +165,6 @@ def test_a_run_killed_at_twenty_moments_resumes_to_the_same_weights(quick, tmp_p
     train_recipe(quick, tmp_path / "whole")
     assert_same_run(tmp_path / "whole", run)
     assert {p.name for p in run.iterdir()} == FILES
-
-
-def _train_and_die(recipe, run, saves):
-    """Train with a checkpoint after each step; die in the middle of the save of that number, if there is one."""
-    if saves is not None:
-        left, flush = [saves], os.fsync
-
-        def die(handle):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            flush(handle)
-
-        os.fsync = die
-    train_recipe(recipe, run, resume=True, checkpoint_seconds=0)
 
 
 def _place(run):
