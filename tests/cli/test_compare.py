@@ -75,6 +75,8 @@ def test_training_counts(network_file: Path, capsys: pytest.CaptureFixture[str])
         (["--assumptions", "missing.yaml"], "cannot read missing.yaml"),
         (["--int8", "missing.safetensors"], "missing.safetensors"),
         (["--out", __file__], "--out names a folder, but "),
+        (["--training", "--int8", "x"], "--int8 is for a comparison of designs; --training counts a training step"),
+        (["--training", "--asic"], "--asic is for a comparison of designs"),
     ],
 )
 def test_complaints_are_one_line(

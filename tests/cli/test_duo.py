@@ -77,3 +77,5 @@ def test_inspect_of_a_recipe_shows_a_stage_before_it_is_trained(capsys: pytest.C
     assert json.loads(capsys.readouterr().out)["layers"][0]["weight_bits"] == 1
     assert main(["inspect", "digits-duo", "--stage", "other"]) != 0
     assert "--stage takes baseline, coupled, tuned or decoupled, not 'other'" in capsys.readouterr().err
+    assert main(["inspect", "some.safetensors", "--stage", "coupled"]) != 0
+    assert "--stage is for a recipe; some.safetensors is a network already" in capsys.readouterr().err

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from ...errors import UsageError
-from ..data.datasets import DATASETS
 from ..recipe import Recipe
 from .build import build_model
 
@@ -39,5 +38,5 @@ def recipe_products(recipe: Recipe) -> tuple[RecipeProduct, ...]:
         if isinstance(layer, nn.Linear | nn.Conv2d):
             layer.register_forward_hook(lambda layer, _, output, name=name: note(name, layer, output))
     with torch.no_grad():
-        model(torch.zeros(1, *DATASETS[recipe.dataset].shape, dtype=torch.uint8))
+        model(torch.zeros(1, *recipe.info.shape, dtype=torch.uint8))
     return tuple(found)

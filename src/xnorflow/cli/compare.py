@@ -50,10 +50,18 @@ def compare(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a network at one rate: XNOR-popcount, int8 MACs, fp16 and fp32."""
+    """Compare a network at one rate: XNOR-popcount, int8 MACs, fp16 and fp32.
+
+    With --training count instead what a training step of it multiplies and adds.
+    """
     from .. import flow
 
     if training:
+        designs = {"--folding": folding, "--fps": fps, "--int8": int8, "--assumptions": assumptions}
+        designs |= {"--synthesis": synthesis, "--fmax": fmax, "--asic": asic, "--liberty": liberty, "--out": out}
+        for option, value in designs.items():
+            if value:
+                raise UsageError(f"{option} is for a comparison of designs; --training counts a training step, alone")
         counts = flow.compare_training(network)
         if as_json:
             print_json({"methods": counts})

@@ -80,6 +80,8 @@ def inspect(
     if file.suffix in (".yaml", ".yml") or (file.name == str(file) and not file.suffix and not file.exists()):
         print_size(file, stage, as_json)
         return
+    if stage is not None:
+        raise UsageError(f"--stage is for a recipe; {file} is {'a run' if file.is_dir() else 'a network'} already")
     if file.is_dir():
         kernels = flow.run_kernels(file)
         if as_json:

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from xnorflow.errors import UsageError
 from xnorflow.train.models.products import recipe_products
-from xnorflow.train.recipe import load_recipe
+from xnorflow.train.recipe import FolderSpec, NetworkSpec, load_recipe
 
 
 def test_dense_layers() -> None:
@@ -18,6 +20,14 @@ def test_convolutions_have_positions() -> None:
     assert [(p.weights, p.positions) for p in products[:3]] == [(64 * 27, 900), (64 * 576, 784), (128 * 576, 144)]
     assert products[-1].positions == 1
     assert (products[0].binary_inputs, products[1].binary_inputs) == (False, True)
+
+
+def test_pictures_of_another_size_have_other_positions() -> None:
+    recipe = load_recipe("imagenet-bnn-alexnet")
+    small = replace(recipe.model, network=NetworkSpec("alexnet", 1 / 16))
+    (first, *_, last) = recipe_products(replace(recipe, model=small, folder=FolderSpec(67, 3)))
+    assert (first.weights, first.positions) == (6 * 3 * 121, 16 * 16)
+    assert last.weights == 256 * 3
 
 
 def test_recurrent_recipes_are_refused() -> None:
