@@ -45,7 +45,7 @@ def build_model(recipe: Recipe) -> nn.Sequential:
         layers |= _convolutions(recipe)
     if spec.residual is not None:
         layers["channels"] = ChannelsFirst()
-        layers |= residual_layers(spec.residual, _channels(info), spec.norm)
+        layers |= residual_layers(spec.residual, _channels(info), spec.norm, spec.weights, spec.activation)
     layers["flatten"] = nn.Flatten()
     if spec.recurrent is not None:
         layers |= recurrent_layers(recipe, info, build_weights)

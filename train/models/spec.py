@@ -248,7 +248,7 @@ class BlockSpec:
 
 @dataclass(frozen=True, slots=True)
 class ResidualSpec:
-    """A convolution of `stem` channels, residual blocks with 1-bit convolutions, the sum of the map (`residual`).
+    """A convolution of `stem` channels, residual blocks with convolutions of signs, the sum of the map (`residual`).
 
     bits, step: the grid of the codes that pass the blocks. pad_value: what stands outside the input's map, a value of
     the model's input.

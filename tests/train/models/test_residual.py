@@ -3,6 +3,8 @@ import torch
 
 from xnorflow.errors import UsageError
 from xnorflow.train.layers.activations import LinearQuant
+from xnorflow.train.layers.modules import QuantConv2d, QuantLinear, QuantReLU, Sign
+from xnorflow.train.layers.qnn import TernaryWeights
 from xnorflow.train.models.build import build_model
 from xnorflow.train.models.residual import ResidualBlock, residual_layers
 from xnorflow.train.recipe import BlockSpec, ConvSpec, ModelSpec, NormSpec, ResidualSpec, load_recipe, with_overrides
@@ -80,6 +82,24 @@ def test_recipes_make_models(name: str, count: int):
 def test_hidden_layers_may_stand_behind():
     model = build_model(with_overrides(load_recipe("digits-resnet"), ["model.hidden=[12]"]))
     assert model.fc1.out_features == 12 and model.fc1.in_features == 32
+
+
+def test_weights_and_signs_are_the_models():
+    overrides = ["model.weights.kind=ternary", "model.activation={kind: stochastic, surrogate: reste}"]
+    model = build_model(with_overrides(load_recipe("digits-resnet"), overrides))
+    layers = [layer for layer in model.modules() if isinstance(layer, QuantConv2d | QuantLinear)]
+    signs = [layer for layer in model.modules() if isinstance(layer, Sign)]
+    assert len(layers) == 6 and len(signs) == 3  # stem, three blocks, a shortcut, scores
+    assert all(isinstance(layer.weight_quantizer, TernaryWeights) for layer in layers)
+    assert all((sign.stochastic, sign.surrogate) == (True, "reste") for sign in signs)
+
+
+def test_blocks_without_a_sign_are_refused_where_hidden_layers_may_have_none():
+    recipe = with_overrides(load_recipe("digits-resnet"), ["model.hidden=[12]"])
+    with pytest.raises(UsageError, match="must be of kind sign or stochastic, not relu; `layers` has others"):
+        build_model(with_overrides(recipe, ["model.activation={kind: relu, bits: 4}"]))
+    model = build_model(with_overrides(recipe, ["model.layers.fc1.activation={kind: relu, bits: 4}"]))
+    assert isinstance(model.act1, QuantReLU) and isinstance(model.block1.sign, Sign)
 
 
 @pytest.mark.parametrize(
