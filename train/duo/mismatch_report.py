@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from ...errors import DataError, UsageError
 from ...files import atomic_write
-from ..data.datasets import Split, load_dataset
+from ..data.datasets import Split
 from ..layers.surrogates import SurrogateName
+from ..loop.feed import read_samples
 from ..loop.runs import load_run
 from ..models.build import build_model
 from ..recipe import Recipe, load_recipe
@@ -64,7 +65,7 @@ def measure_mismatch(
     """The mismatch of each source: the best network of a run's folder, or a recipe's network as it is initialised.
 
     images: the first so many of the split. surrogates: for the networks whose activations all have one bit. UsageError
-    and DataError as of `load_run`, `load_recipe`, `load_dataset` and `gradient_mismatch`.
+    and DataError as of `load_run`, `load_recipe`, `load_feed` and `gradient_mismatch`.
     """
     if images < 1:
         raise UsageError(f"images must be at least 1, not {images}")
@@ -79,12 +80,12 @@ def measure_mismatch(
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(recipe.seed)
                 model = build_model(recipe)
-        samples = load_dataset(recipe.dataset, split, data_dir)
+        values, labels = read_samples(recipe, split, data_dir, images)
         activation = recipe.model.activation
         figures = gradient_mismatch(
             model,
-            torch.from_numpy(samples.images[:images].copy()),
-            torch.from_numpy(samples.labels[:images].copy()),
+            values,
+            labels,
             sample_loss(recipe),
             variable=variable,
             eps=eps,

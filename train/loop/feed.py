@@ -17,7 +17,7 @@ from ..data.datasets import data_folder, load_dataset
 from ..data.image_folder import Pictures, list_pictures, read_picture
 from ..recipe import Recipe
 
-__all__ = ["Feed", "FromFiles", "InMemory", "load_feed", "sample_order"]
+__all__ = ["Feed", "FromFiles", "InMemory", "load_feed", "read_samples", "sample_order"]
 
 
 class Feed(Protocol):
@@ -100,6 +100,14 @@ def load_feed(recipe: Recipe, split: str, data_dir: Path | str | None, device: t
     samples = load_dataset(recipe.dataset, split, data_dir)
     images, labels = torch.from_numpy(samples.images.copy()), torch.from_numpy(samples.labels.copy())
     return InMemory(images.to(device), labels.to(device))
+
+
+def read_samples(
+    recipe: Recipe, split: str, data_dir: Path | str | None, limit: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The first `limit` raw samples of a split, all by default, and their labels; pictures in the recipe's size."""
+    feed = load_feed(recipe, split, data_dir, torch.device("cpu"))
+    return next(feed.batches([torch.arange(len(feed))[:limit]]))
 
 
 def sample_order(samples: int, steps: int, key: int) -> Tensor:

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ...errors import UsageError
-from ..data.datasets import Split, load_dataset
+from ..data.datasets import Split
+from ..layers.sequences import whole_sequences
 from .evaluate import class_scores
+from .feed import load_feed
 from .runs import load_run
 
 __all__ = ["Paired", "hits", "paired"]
 
 _CONFIDENCE = 0.95
+_EVALUATED = 1000  # samples at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,17 @@ class Paired:
 
 
 def hits(run: Path | str, split: Split = "validation", data_dir: Path | str | None = None) -> NDArray[np.bool_]:
-    """Which samples of its data set's split the best network of a run classifies right."""
+    """Which samples of its data set's split the best network of a run classifies right, with the weights (real or
+    quantized) that its recipe evaluates."""
     trained = load_run(run)
-    samples = load_dataset(trained.recipe.dataset, split, data_dir)
-    answers = class_scores(trained.model, torch.from_numpy(samples.images.copy())).argmax(1).numpy()
-    right: NDArray[np.bool_] = answers == samples.labels
-    return right
+    recipe, model = trained.recipe, trained.model
+    feed = load_feed(recipe, split, data_dir, torch.device("cpu"))
+    pieces = torch.arange(len(feed)).split(min(len(feed), whole_sequences(model, _EVALUATED)))
+    right = [
+        class_scores(model, images, recipe.evaluation).argmax(1) == labels for images, labels in feed.batches(pieces)
+    ]
+    found: NDArray[np.bool_] = torch.cat(right).numpy()
+    return found
 
 
 def paired(first: Sequence[NDArray[np.bool_]], second: Sequence[NDArray[np.bool_]]) -> Paired:

@@ -42,8 +42,8 @@ def evaluate_run(
     """
     import torch
 
-    from ..train.data.datasets import load_dataset
     from ..train.loop.evaluate import accuracy
+    from ..train.loop.feed import read_samples
     from ..train.loop.runs import load_run
 
     if limit is not None and limit < 1:
@@ -51,8 +51,7 @@ def evaluate_run(
     if draws < 1:
         raise UsageError(f"the number of draws must be positive, not {draws}")
     run = load_run(run_dir)
-    samples = load_dataset(run.recipe.dataset, split, data_dir)
-    images, labels = (torch.from_numpy(array[:limit].copy()) for array in (samples.images, samples.labels))
+    images, labels = read_samples(run.recipe, split, data_dir, limit)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         hit = accuracy(run.model, images, labels, weights, draws)

@@ -114,17 +114,18 @@ def compiled(run: "TrainedRun") -> "IntegerNetwork":
 
 def quantized(run: "TrainedRun", calibrate: int, data_dir: Path | str | None = None) -> "IntegerNetwork":
     """The int8 network of a float run, calibrated on that many training images, drawn without replacement."""
+    import torch
+
     from ..compiler.lowering.int8 import compile_int8
-    from ..train.data.datasets import load_dataset
+    from ..train.loop.feed import load_feed
 
     if calibrate < 1:
         raise UsageError(f"the number of calibration images must be positive, not {calibrate}")
-    images = load_dataset(run.recipe.dataset, "train", data_dir).images
-    chosen = np.random.default_rng(0).permutation(len(images))[:calibrate]
+    feed = load_feed(run.recipe, "train", data_dir, torch.device("cpu"))
+    chosen = np.random.default_rng(0).permutation(len(feed))[:calibrate]
+    images, _ = next(feed.batches([torch.from_numpy(np.sort(chosen))]))
     about = {"quantization": f"int8 after training, calibrated on {len(chosen)} training images"}
-    return compile_int8(
-        run.model, images[np.sort(chosen)], class_names=run.class_names, provenance=_provenance(run) | about
-    )
+    return compile_int8(run.model, images.numpy(), class_names=run.class_names, provenance=_provenance(run) | about)
 
 
 def import_bnn_pynq(folder: Path, out: Path, folding: Path | None = None) -> CompiledFile:

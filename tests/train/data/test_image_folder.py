@@ -9,10 +9,13 @@ from PIL import Image
 from together import train_together
 
 from xnorflow.errors import DataError, InterruptedRunError, UsageError
+from xnorflow.flow import evaluate_run
 from xnorflow.train.data.datasets import load_pictures
 from xnorflow.train.data.image_folder import central_crop, list_pictures, random_crop, read_picture
+from xnorflow.train.duo.mismatch_report import measure_mismatch
 from xnorflow.train.loop.checkpoint import load_tensors
 from xnorflow.train.loop.feed import FromFiles
+from xnorflow.train.loop.paired import hits
 from xnorflow.train.loop.trainer import train_recipe
 from xnorflow.train.models.spec import NetworkSpec
 from xnorflow.train.recipe import ConvSpec, FolderSpec, InputSpec, ModelSpec, OptimizerSpec, WeightSpec
@@ -151,6 +154,13 @@ def trains_resumes_and_is_shared(recipe, folder, tmp_path):
 
 def test_a_folder_trains_resumes_and_is_shared_by_two_processes(recipe, folder, tmp_path):
     trains_resumes_and_is_shared(replace(recipe, epochs=2), folder, tmp_path)
+    run, data = tmp_path / "whole", {"data_dir": folder.parent}
+    right = hits(run, "test", **data)
+    assert len(right) == 12
+    assert evaluate_run(run, **data).accuracy == right.mean()
+    assert evaluate_run(run, limit=5, **data).accuracy == right[:5].mean()
+    (network,) = measure_mismatch([run], images=3, coordinates=5, **data).networks
+    assert {figure.coordinates for figure in network.figures} == {5}
 
 
 @pytest.mark.slow

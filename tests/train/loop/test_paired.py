@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from xnorflow.errors import UsageError
-from xnorflow.train.loop.paired import paired
+from xnorflow.train.loop.paired import hits, paired
+from xnorflow.train.loop.trainer import train_recipe
 
 
 def right(*bits):
@@ -34,6 +37,12 @@ def test_pairing_matters():
     assert widths[0] < widths[1] / 3
     assert paired([first], [first]).over_samples == (0, 0)
     assert paired([first], [first]).over_pairs is None
+
+
+def test_hits_are_those_of_the_weights_that_the_recipe_evaluates(quick, tmp_path):
+    run = train_recipe(replace(quick, evaluation="real", epochs=2), tmp_path / "run")
+    assert hits(run.run).mean() == run.val_accuracy
+    assert hits(run.run, "test").mean() == run.test_accuracy
 
 
 def test_runs_that_do_not_pair_up_are_refused():
