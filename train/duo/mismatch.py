@@ -75,7 +75,8 @@ def gradient_mismatch(
     without replacement in each layer (all, where it has no more). surrogates: gradients of sign to compare beside the
     network's own, in the place of every 1-bit activation's (`layers.surrogates`; one with the codes 0 and 1 on
     [0, step] is a sign of 2 x / step - 1); the loss, and so the discrete gradient, is the same.
-    UsageError for wrong numbers or a model that is no chain. The model comes back as it was.
+    UsageError for wrong numbers, and for a model that is no chain or has some of its layers inside other modules
+    (decoupled pairs, residual blocks, inception modules). The model comes back as it was.
     """
     if not isinstance(model, nn.Sequential):
         raise UsageError(f"gradient mismatch is measured on a chain, an nn.Sequential, not on {type(model).__name__}")
@@ -118,6 +119,12 @@ class _Chain:
             kinds: tuple[type[nn.Module], ...] = (QuantConv2d, QuantLinear)
         else:
             kinds = (QuantReLU, Sign, nn.ReLU)
+        inside = [name for name, module in self.model.named_modules() if "." in name and isinstance(module, kinds)]
+        if inside:
+            raise UsageError(
+                f"{inside[0]} stands inside another module: {variable} are measured in a plain chain alone, not in "
+                "decoupled pairs (whose weights are) or residual blocks"
+            )
         found = [place for place, module in enumerate(self.model) if isinstance(module, kinds)]
         if not found:
             raise UsageError(f"the model has no layer with {variable} to measure at")
@@ -275,9 +282,11 @@ def _figure(
     if bool(discrete.any()) and bool(guess.any()):
         cosine = float(F.cosine_similarity(discrete, guess, dim=0))
         if count < size:
-            draws = torch.randint(count, (_RESAMPLES, count), generator=generator)
-            cosines = F.cosine_similarity(discrete[draws], guess[draws], dim=1)
-            low, high = torch.quantile(cosines, torch.tensor(_PERCENT, dtype=torch.float64) / 100).tolist()
+            cosines = []
+            for _ in range(_RESAMPLES):
+                draw = torch.randint(count, (count,), generator=generator)
+                cosines.append(F.cosine_similarity(discrete[draw], guess[draw], dim=0))
+            low, high = torch.quantile(torch.stack(cosines), torch.tensor(_PERCENT, dtype=torch.float64) / 100).tolist()
             interval = (low, high)
     still = float((discrete == 0).double().mean())
     return LayerMismatch(layer, backward, eps, count, count == size, still, cosine, interval)

@@ -1,6 +1,7 @@
 """Discrete gradients against differences of the whole network's loss, one coordinate at a time."""
 
 import copy
+from collections import OrderedDict
 from itertools import pairwise
 
 import pytest
@@ -188,5 +189,8 @@ def test_wrong_numbers_and_models_are_refused():
         gradient_mismatch(model, images, labels, losses, surrogates=["identity"])
     with pytest.raises(UsageError, match=r"on a chain, an nn\.Sequential, not on Linear"):
         gradient_mismatch(nn.Linear(2, 2), images, labels, losses)
+    with pytest.raises(UsageError, match=r"1\.act stands inside another module: inputs are measured in a plain chain"):
+        block = nn.Sequential(OrderedDict(act=QuantReLU(1, 1.0)))  # not half of the activations without a word
+        gradient_mismatch(nn.Sequential(model[0], block, *model[1:]), images, labels, losses, variable="inputs")
     with pytest.raises(UsageError, match="no layer with inputs"):
         gradient_mismatch(nn.Sequential(nn.Identity()), images, labels, losses, variable="inputs")
