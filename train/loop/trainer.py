@@ -58,6 +58,7 @@ class _Job:
     group: Group
     device: torch.device
     data: dict[str, Feed]
+    objective: Objective
     checkpoint_seconds: float
     progress: Progress | None
 
@@ -103,13 +104,17 @@ def train_recipe(
             return finished(folder)
         if recipe.dataset in PUBLIC:  # which it may have to download: once, not in each process
             group.on_first(lambda: data_folder(recipe.dataset, data_dir))
-        # Before the folder is claimed: data that are missing or too few leave no run behind.
+        # Before the folder is claimed: what is missing (data, a teacher, ...) or does not fit leaves no run behind.
         data = {split: load_feed(recipe, split, data_dir, place, workers) for split in ("train", "validation", "test")}
         if recipe.batch > len(data["train"]):
             raise UsageError(f"batch {recipe.batch} is larger than the {len(data['train'])} training samples")
+        with torch.random.fork_rng(devices=[]):
+            objective = Objective(recipe, place)
+            if not folder.checkpoint.exists():
+                _check_beginning(recipe)
         group.on_first(lambda: folder.claim(recipe, resume))
         with alone(folder) if group.first else nullcontext():
-            return _train_claimed(_Job(recipe, folder, group, place, data, checkpoint_seconds, progress))
+            return _train_claimed(_Job(recipe, folder, group, place, data, objective, checkpoint_seconds, progress))
 
 
 def _check_shares(recipe: Recipe, group: Group) -> None:
@@ -123,6 +128,13 @@ def _check_shares(recipe: Recipe, group: Group) -> None:
             f"batch {recipe.batch} does not fall into {parts} equal parts of two or more samples "
             f"({group.size} processes, accumulate {recipe.accumulate}{f', sequences of {steps}' if steps > 1 else ''})"
         )
+
+
+def _check_beginning(recipe: Recipe) -> None:
+    """UsageError or DataError where the network, or what it begins with, cannot be."""
+    model = build_model(recipe)
+    if recipe.init:
+        warm_start(model, Path(recipe.init))
 
 
 def _train_claimed(job: _Job) -> TrainResult:
@@ -156,10 +168,10 @@ def _train(job: _Job, saved: Saved | None) -> TrainResult:
     if progress:
         progress.start(state.epoch, recipe.epochs, job.steps)
 
-    parallel, objective = job.group.parallel(model), Objective(recipe, job.device)
+    parallel = job.group.parallel(model)
     while state.epoch <= recipe.epochs:
         began = time.perf_counter() - state.seconds
-        lr = _epoch(job, state, parallel, objective, began)
+        lr = _epoch(job, state, parallel, began)
         check_finite(model, state.epoch)
         layers = layer_records(model, state.before)
         measured = _measured(job, model, "validation")
@@ -186,7 +198,7 @@ def _train(job: _Job, saved: Saved | None) -> TrainResult:
     return finish(recipe, state, job.folder, job.device, lambda: _measured(job, model, "test"), job.group.first)
 
 
-def _epoch(job: _Job, state: TrainingState, parallel: nn.Module, objective: Objective, began: float) -> float:
+def _epoch(job: _Job, state: TrainingState, parallel: nn.Module, began: float) -> float:
     """Train what is left of the present epoch; the learning rate of its last step."""
     recipe, epoch, steps, data = job.recipe, state.epoch, job.steps, job.data["train"]
     state.model.train()
@@ -206,7 +218,7 @@ def _epoch(job: _Job, state: TrainingState, parallel: nn.Module, objective: Obje
         state.optimizer.zero_grad()
         for part in range(recipe.accumulate):
             images, labels = next(batches)
-            _gradients(job, state, parallel, objective, images, labels, (step, part))
+            _gradients(job, state, parallel, images, labels, (step, part))
         state.optimizer.step()
         state.step = step + 1
         if job.progress:
@@ -232,7 +244,6 @@ def _gradients(
     job: _Job,
     state: TrainingState,
     parallel: nn.Module,
-    objective: Objective,
     images: Tensor,
     labels: Tensor,
     place: tuple[int, int],
@@ -247,7 +258,7 @@ def _gradients(
             images = distort(images, recipe.augment)
         with precision(recipe, job.device):
             scores = parallel(images)
-        loss = objective(images, scores, labels)
+        loss = job.objective(images, scores, labels)
         hits = (scores.detach().argmax(1) == labels).sum()
         sums = torch.stack([loss.detach().double(), hits.double()])
         mean_loss, all_hits = group.sum(sums)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from together import train_and_die
 
-from xnorflow.errors import DataError, InterruptedRunError, UsageError
+from xnorflow.errors import DataError, InterruptedRunError, UsageError, XnorflowError
 from xnorflow.files import take_folder
 from xnorflow.train.data.datasets import load_dataset
 from xnorflow.train.loop.checkpoint import load_tensors
@@ -299,6 +299,23 @@ def test_a_diverging_run_stops_and_keeps_what_was_good(quick, tmp_path):
     ):
         train_recipe(wild, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("init=nowhere", "init: nowhere holds no trained network"),
+        ("teacher.run=nowhere", "nowhere holds no trained network"),
+        ("model={hidden: [], convs: [{channels: 2, kernel: 9}]}", "the convolutions do not fit"),
+    ],
+)
+def test_what_a_run_cannot_begin_with_leaves_none_behind(quick, tmp_path, override, message):
+    state = torch.random.get_rng_state()
+    with pytest.raises(XnorflowError, match=message):
+        train_recipe(quick, tmp_path / "run", overrides=[override])
+    assert not (tmp_path / "run").exists()
+    assert torch.equal(torch.random.get_rng_state(), state)
+    train_recipe(quick, tmp_path / "run", epochs=1)
 
 
 def test_torchs_settings_and_random_state_are_as_before(quick, tmp_path):
