@@ -47,6 +47,22 @@ def test_a_decoupled_network_has_twice_the_inputs_of_one_bit():
     assert decoupled.layers[0] == coupled.layers[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("digits-duo", 0.96, 1),
+        ("cifar10-duo-vgg7", 0.99, 1.01),
+        ("cifar10-duo-vgg7-half", 0.99, 1.01),
+        ("cifar10-duo-vgg7-w1", 0.99, 1.01),
+        ("cifar10-duo-resnet20", 1, 1.12),
+    ],
+)
+def test_the_width_rule_gives_a_decoupled_network_the_weights_of_its_baseline(name, least, most):
+    """Coupled widths are the baseline's / sqrt(2), about: decoupled inputs are twice as many (BinaryDuo)."""
+    baseline, decoupled = (sum(layer.weights for layer in size(name, s).layers) for s in ("baseline", "decoupled"))
+    assert least <= decoupled / baseline <= most
+
+
 def test_float_weights_cost_whole_operations():
     found = size("cifar10-duo-vgg7-half", "baseline")
     assert {layer.weight_bits for layer in found.layers} == {32}
