@@ -1,5 +1,6 @@
 """What docs/training.md shows works as it stands there."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from xnorflow.train.data.datasets import load_dataset
 from xnorflow.train.recipe import TeacherSpec, load_recipe, with_overrides
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "training.md").read_text()
-CODE = TEXT.split("```python\n")[1].split("```")[0]
+CODE, MORE = (part.split("```")[0] for part in TEXT.split("```python\n")[1:])
 CHECK = """
 from xnorflow.compiler.lowering.compare import compare_with_module
 test = load_dataset("digits", "test")
@@ -29,6 +30,19 @@ def test_a_module_and_a_loop_of_ones_own_reach_an_exact_network(tmp_path):
     network, test = load_network(tmp_path / "mine.safetensors"), load_dataset("digits", "test")
     classes = golden.run(network, network.input_codes(test.images), keep=()).classes
     assert (classes == test.labels).mean() >= 0.9
+
+
+def test_what_recipes_do_serves_a_loop_of_ones_own(tmp_path):
+    short = CODE.replace("range(30)", "range(1)")
+    done = subprocess.run(
+        [sys.executable, "-c", short + MORE], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    layers, real = done.stdout.splitlines()
+    figures = ast.literal_eval(layers)
+    assert list(figures) == ["first", "second", "last"]
+    assert all(0 < flips < 1 and 0 <= dead < 1 for flips, dead in figures.values())
+    assert 0 < float(real) < 1
 
 
 def test_the_keys_shown_are_keys_of_recipes():

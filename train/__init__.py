@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from .layers.whitening import GcnZca
     from .loop.adamax import ShiftAdaMax
     from .loop.bop import Bop, Together
+    from .loop.evaluate import accuracy, class_scores
+    from .loop.learning import latent_weights, layer_records
     from .loop.losses import cross_entropy, square_hinge
+    from .loop.objective import distance_from_teacher
     from .loop.optim import build_optimizer, clip_latent_weights
     from .loop.runs import TrainedRun, load_run
     from .loop.seeds import SeedsResult, train_seeds
     from .loop.trainer import TrainResult, train_recipe
-    from .recipe import Recipe, list_recipes, load_recipe
+    from .recipe import OptimizerSpec, Recipe, list_recipes, load_recipe
 
 __all__ = [
     "SURROGATES",
@@ -57,6 +60,7 @@ __all__ = [
     "LinearQuant",
     "LogQuant",
     "LogWeights",
+    "OptimizerSpec",
     "QuantConv2d",
     "QuantHardtanh",
     "QuantLSTM",
@@ -80,11 +84,16 @@ __all__ = [
     "TrainResult",
     "TrainedRun",
     "WeightQuantizer",
+    "accuracy",
     "ap2",
     "build_optimizer",
+    "class_scores",
     "clip_latent_weights",
     "cross_entropy",
+    "distance_from_teacher",
     "keyed",
+    "latent_weights",
+    "layer_records",
     "list_recipes",
     "load_dataset",
     "load_recipe",
@@ -111,12 +120,15 @@ _HOMES = {
         *("BinaryLinear", "ChannelsFirst", "InputQuantizer"),
         *("QuantConv2d", "QuantLinear", "QuantReLU", "Sign", "SumPool2d"),
     ),
+    "loop.evaluate": ("accuracy", "class_scores"),
+    "loop.learning": ("latent_weights", "layer_records"),
+    "loop.objective": ("distance_from_teacher",),
     "loop.losses": ("cross_entropy", "square_hinge"),
     "loop.optim": ("build_optimizer", "clip_latent_weights"),
     "loop.seeds": ("SeedsResult", "train_seeds"),
     "layers.qnn": ("LogWeights", "SignedWeights", "TernaryWeights"),
     "layers.quantizers": ("BinaryWeights", "BipolarWeights", "FloatWeights", "WeightQuantizer"),
-    "recipe": ("Recipe", "list_recipes", "load_recipe"),
+    "recipe": ("OptimizerSpec", "Recipe", "list_recipes", "load_recipe"),
     "layers.recurrent": ("CellSpec", "QuantHardtanh", "QuantLSTM", "QuantRNN"),
     "loop.runs": ("TrainedRun", "load_run"),
     "loop.trainer": ("TrainResult", "train_recipe"),

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,3 +99,17 @@ def test_schedules_begin_and_end_where_they_should():
     cosine = OptimizerSpec(lr=1e-2, lr_final=0.0, schedule="cosine")
     assert [cosine.rate(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([1e-2, 5e-3, 0.0], abs=1e-18)
     assert OptimizerSpec(lr=1e-2, schedule="constant").rate(0.7) == 1e-2
+
+
+def test_gradients_beyond_the_bound_are_scaled_down_together():
+    model, twin = small_model(), small_model()
+    spec = OptimizerSpec(lr=0.25, kind="sgd", schedule="constant", momentum=0.0)
+    clipping, plain = build_optimizer(model, replace(spec, clip=2.0)), build_optimizer(twin, spec)
+    for size in (1e-3, 10.0):  # within the bound, and beyond it
+        norm = math.sqrt(sum(p.numel() for p in model.parameters())) * size
+        for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+            ours.grad, theirs.grad = torch.full_like(ours, size), torch.full_like(theirs, size * min(1, 2 / norm))
+        clipping.step()
+        plain.step()
+        for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
