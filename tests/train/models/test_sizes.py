@@ -63,6 +63,14 @@ def test_the_width_rule_gives_a_decoupled_network_the_weights_of_its_baseline(na
     assert least <= decoupled / baseline <= most
 
 
+def test_codes_of_several_bits_cost_their_pairs_of_planes():
+    first, *others, last = model_size(load_recipe("imagenet-qnn-googlenet")).layers
+    assert (first.weight_bits, first.input_bits, first.operations) == (8, 8, first.macs)  # 64 pairs: a whole one
+    assert {(layer.weight_bits, layer.input_bits) for layer in others} == {(4, 4)}
+    assert all(layer.operations == layer.macs * 16 / 64 and layer.memory_bits == 4 * layer.weights for layer in others)
+    assert (last.weight_bits, last.input_bits, last.operations) == (8, 32, last.macs)  # a mean is no code
+
+
 def test_float_weights_cost_whole_operations():
     found = size("cifar10-duo-vgg7-half", "baseline")
     assert {layer.weight_bits for layer in found.layers} == {32}
