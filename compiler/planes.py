@@ -27,6 +27,9 @@ an offset of the weights would need, is never formed:
   there is one dot-product core, not two. Where activations are powers of two as well their level is shifted all the
   same: the exponents add up.
 
+BNN's first layer (1602.02830, section 1.6), s = sum_{n=1..8} 2^(n-1) (x^n . w) for bytes x and weights of -1 and +1, is
+UNSIGNED activations of 8 bits with BIPOLAR weights of one: an XNOR plane, and idle counts taken off.
+
 A level of 0 with the `padding` word counts nothing. This module imports NumPy alone.
 """
 

@@ -112,6 +112,7 @@ def test_whitened_samples_train_and_resume_but_have_no_network_file(tmp_path):
     result = train_recipe(recipe, tmp_path / "run")
     assert result.val_accuracy > 0.8
     run = load_run(tmp_path / "run")
+    assert (run.model.whiten.gcn_bias, run.model.whiten.zca_bias) == (1, 0.1)
     train = load_dataset("digits", "train").images
     whitened = run.model.whiten(torch.from_numpy(train.copy())).flatten(1).numpy()
     assert np.abs(whitened.mean(0)).max() < 1e-3  # fitted on the training samples, and stored

@@ -234,7 +234,7 @@ class BinaryWeights(WeightQuantizer):
 
     stochastic: in training +1 with probability hs(w) = clip((w + 1) / 2, 0, 1), by random numbers of 8 bits: rounded to
     the nearest multiple of 1/256, so off by at most 1/512 (exact at -1, 0, 1); in eval mode the sign (1511.00363,
-    section 2.3; `evaluate.accuracy` also offers the real weights and an ensemble). The gradient with respect to the
+    section 2.2; `evaluate.accuracy` also offers the real weights and an ensemble). The gradient with respect to the
     binary weight is applied to the real one, without a mask; the optimizer clips the real one to [-1, 1].
     """
 

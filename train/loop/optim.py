@@ -1,7 +1,7 @@
 """Optimizers for networks with latent weights: learning-rate scale per layer, and clipping after every step.
 
-Both come from BinaryConnect (1511.00363, section 2.4 and the authors' code): a latent weight outside [-1, 1] would
-change nothing in the forward pass, so it is clipped; and a layer's learning rate is scaled by
+Both come from BinaryConnect (1511.00363, sections 2.4 and 2.5, and the authors' code): a latent weight outside [-1, 1]
+would change nothing in the forward pass, so it is clipped; and a layer's learning rate is scaled by
 s = 1 / sqrt(1.5 / (n_in + n_out)), the inverse of its Glorot initialisation (s^2 for SGD, whose steps are
 proportional to the gradient), as if the weights had been initialised to the unit range that they are clipped to.
 With AdaMax the scale is AP2(s), the power of two nearest to s, as in BNN's released code, so that products stay shifts.
