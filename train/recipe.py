@@ -6,6 +6,7 @@ known one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,12 +87,14 @@ class OptimizerSpec:
     (`loop.bop`) for binary weights and Adam for the rest; learning rate from lr to lr_final over the run.
 
     schedule: `schedule.schedule_rate` has the formulas. every: epochs between drops (step), of a cosine
-    (warm-restarts), or without a new best validation accuracy before a drop (plateau). factor: of a drop.
+    (warm-restarts), or without a new best validation accuracy before a drop (plateau). milestones: epochs behind which
+    the rate drops. factor: of a drop.
     warmup: so many epochs, fractions too, in which the rate rises linearly from 0 to that of the schedule.
     lr_scale: glorot multiplies a layer's rate by s = 1 / sqrt(1.5 / (n_in + n_out)) (s^2 for SGD, AP2(s) for AdaMax);
     none by 1.
     betas: where they are not given, Adam's 0.9 and 0.999, of adamax the paper's 1 - 2^-3 and 1 - 2^-10.
     flip_rate, flip_threshold: Bop's gamma, which falls as the learning rate does, and threshold.
+    weight_decay: of Adam and SGD, so many times each parameter is added to its gradient (latent weights among them).
     clip: gradients whose norm, of all parameters together, is above it are scaled down to it before a step.
     """
 
@@ -100,12 +103,14 @@ class OptimizerSpec:
     kind: Literal["adam", "sgd", "adamax", "adamax-released", "bop"] = "adam"
     schedule: ScheduleName = "exponential"
     every: int | None = None
+    milestones: tuple[int, ...] = ()
     factor: float = 0.1
     warmup: float = 0.0
     lr_scale: Literal["glorot", "none"] = "glorot"
     betas: tuple[float, float] | None = None
     eps: float = 1e-8
     momentum: float = 0.9
+    weight_decay: float = 0.0
     clip: float | None = None
     flip_rate: float = 1e-4
     flip_threshold: float = 1e-8
@@ -118,8 +123,15 @@ class OptimizerSpec:
         fraction(momentum=self.momentum, betas=max(self.betas))
         fraction(betas=min(self.betas))
         positive(factor=self.factor, every=1 if self.every is None else self.every)
-        if self.warmup < 0:
-            raise UsageError(f"warmup must not be negative, not {self.warmup:g}")
+        for name, value in (("warmup", self.warmup), ("weight_decay", self.weight_decay)):
+            if value < 0:
+                raise UsageError(f"{name} must not be negative, not {value:g}")
+        if self.weight_decay and self.kind not in ("adam", "sgd"):
+            raise UsageError(f"weight_decay goes with kind: adam and sgd, not {self.kind}")
+        if bool(self.milestones) != (self.schedule == "milestones"):
+            raise UsageError("milestones goes with schedule: milestones, which needs some")
+        if any(later <= earlier for earlier, later in pairwise((0, *self.milestones))):
+            raise UsageError(f"milestones must be rising numbers of epochs, not {list(self.milestones)}")
         final, every = ("exponential", "cosine", "warm-restarts"), ("step", "warm-restarts", "plateau")
         if (self.lr_final is None) == (self.schedule in final):
             raise UsageError(f"lr_final goes with the schedules {', '.join(final)}, and they need it")
@@ -136,7 +148,9 @@ class OptimizerSpec:
         accuracies: on the validation samples, of the epochs that are done.
         """
         every = 1 if self.every is None else self.every
-        rate = schedule_rate(self.schedule, self.lr, self.lr_final, every, self.factor, epoch, epochs, accuracies)
+        rate = schedule_rate(
+            self.schedule, self.lr, self.lr_final, every, self.factor, epoch, epochs, accuracies, self.milestones
+        )
         return rate * min(1.0, epoch / self.warmup) if self.warmup else rate
 
 

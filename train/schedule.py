@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 __all__ = ["ScheduleName", "drops_on_plateau", "schedule_rate"]
 
-ScheduleName: TypeAlias = Literal["exponential", "cosine", "constant", "step", "warm-restarts", "plateau"]
+ScheduleName: TypeAlias = Literal["exponential", "cosine", "constant", "step", "milestones", "warm-restarts", "plateau"]
 
 
 def schedule_rate(
@@ -21,11 +21,13 @@ def schedule_rate(
     epoch: float,
     epochs: int,
     accuracies: Sequence[float],
+    milestones: Sequence[int] = (),
 ) -> float:
     """The learning rate where `epoch` of `epochs` epochs are done, a fraction of the present one counted in.
 
     exponential: lr (lr_final / lr)^(epoch / epochs). cosine: half a wave from lr to lr_final. constant: lr.
-    step: times `factor` after each `every` epochs (StepLR). warm-restarts: a cosine from lr to lr_final in each
+    step: times `factor` after each `every` epochs (StepLR). milestones: times `factor` where so many epochs are done
+    (MultiStepLR). warm-restarts: a cosine from lr to lr_final in each
     `every` epochs anew (SGDR, 1608.03983, with T_mult = 1). plateau: times `factor` for each of `drops_on_plateau`, of
     the validation `accuracies` of the epochs that are done.
     """
@@ -40,6 +42,8 @@ def schedule_rate(
             return _cosine(lr, final, epoch % every / every)
         case "step":
             return lr * math.pow(factor, epoch // every)
+        case "milestones":
+            return lr * math.pow(factor, sum(epoch >= milestone for milestone in milestones))
         case "plateau":
             return lr * math.pow(factor, drops_on_plateau(accuracies, every))
         case "constant":

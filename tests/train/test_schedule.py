@@ -32,6 +32,10 @@ def ours(spec, epochs, values=()):
         ),
         (OptimizerSpec(0.5, 0.001), lambda o: lr_scheduler.ExponentialLR(o, (0.001 / 0.5) ** (1 / 12))),
         (OptimizerSpec(0.5, schedule="step", every=5, factor=0.2), lambda o: lr_scheduler.StepLR(o, 5, 0.2)),
+        (
+            OptimizerSpec(0.5, schedule="milestones", milestones=(3, 4, 9), factor=0.2),
+            lambda o: lr_scheduler.MultiStepLR(o, [3, 4, 9], 0.2),
+        ),
         (OptimizerSpec(0.5, schedule="constant"), lambda o: lr_scheduler.ConstantLR(o, 1.0)),
         (
             OptimizerSpec(0.5, 0.01, schedule="warm-restarts", every=4),
@@ -70,6 +74,14 @@ def test_a_warmup_rises_from_nothing():
         ({"schedule": "constant", "every": 3}, "every goes with"),
         ({"schedule": "step", "every": 0}, "every must be positive"),
         ({"schedule": "step", "every": 2, "factor": 0.0}, "factor must be positive"),
+        ({"schedule": "milestones"}, "milestones goes with schedule: milestones, which needs some"),
+        ({"schedule": "constant", "milestones": (3,)}, "milestones goes with schedule: milestones"),
+        (
+            {"schedule": "milestones", "milestones": (3, 3)},
+            r"milestones must be rising numbers of epochs, not \[3, 3\]",
+        ),
+        ({"schedule": "constant", "weight_decay": -0.1}, "weight_decay must not be negative, not -0.1"),
+        ({"schedule": "constant", "weight_decay": 0.1, "kind": "bop"}, "weight_decay goes with kind: adam and sgd"),
         ({"schedule": "constant", "warmup": -1.0}, "warmup must not be negative, not -1"),
         ({"schedule": "step", "every": 2, "lr_final": 0.1}, "lr_final goes with the schedules exponential"),
     ],

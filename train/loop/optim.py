@@ -88,10 +88,19 @@ def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimi
     optimizer: torch.optim.Optimizer
     match spec.kind:
         case "adam":
-            optimizer = torch.optim.Adam(groups, lr=spec.lr, betas=betas, eps=spec.eps, fused=True)
+            optimizer = torch.optim.Adam(
+                groups, lr=spec.lr, betas=betas, eps=spec.eps, weight_decay=spec.weight_decay, fused=True
+            )
         case "sgd":
             nesterov = spec.momentum > 0
-            optimizer = torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, fused=True)
+            optimizer = torch.optim.SGD(
+                groups,
+                lr=spec.lr,
+                momentum=spec.momentum,
+                nesterov=nesterov,
+                weight_decay=spec.weight_decay,
+                fused=True,
+            )
         case "adamax" | "adamax-released":
             optimizer = ShiftAdaMax(groups, spec.lr, betas, "paper" if spec.kind == "adamax" else "released")
         case "bop":

@@ -18,10 +18,11 @@ def small_model():
     return nn.Sequential(BinaryLinear(6, 4), BatchNorm1d(4), QuantLinear(4, 2, weight=FloatWeights()))
 
 
-def numpy_adam(w, gradients, lr, betas, eps):
-    """Kingma and Ba, algorithm 1, with clipping to [-1, 1]."""
+def numpy_adam(w, gradients, lr, betas, eps, decay):
+    """Kingma and Ba, algorithm 1, with decay * w in the gradient and clipping to [-1, 1]."""
     m = v = np.zeros_like(w)
-    for t, g in enumerate(gradients, start=1):
+    for t, gradient in enumerate(gradients, start=1):
+        g = gradient + decay * w
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g * g
         w = w - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
@@ -29,32 +30,34 @@ def numpy_adam(w, gradients, lr, betas, eps):
     return w
 
 
-def numpy_nesterov(w, gradients, lr, momentum):
+def numpy_nesterov(w, gradients, lr, momentum, decay):
     buffer = np.zeros_like(w)
-    for g in gradients:
+    for gradient in gradients:
+        g = gradient + decay * w
         buffer = momentum * buffer + g
         w = np.clip(w - lr * (g + momentum * buffer), -1, 1)
     return w
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
-def test_steps_equal_a_plain_numpy_reference(kind):
+def test_steps_equal_a_plain_numpy_reference(kind, decay):
     torch.manual_seed(1)
     layer = BinaryLinear(6, 4).double()
-    spec = OptimizerSpec(lr=0.05, kind=kind, schedule="constant", betas=(0.8, 0.95))
+    spec = OptimizerSpec(lr=0.05, kind=kind, schedule="constant", betas=(0.8, 0.95), weight_decay=decay)
     gradients = [np.random.default_rng(i).normal(size=(4, 6)) for i in range(12)]
     scale = math.sqrt(10 / 1.5)
     start = layer.weight.detach().numpy().copy()
     if kind == "adam":
-        expected = numpy_adam(start, gradients, 0.05 * scale, (0.8, 0.95), 1e-8)
+        expected = numpy_adam(start, gradients, 0.05 * scale, (0.8, 0.95), 1e-8, decay)
     else:
-        expected = numpy_nesterov(start, gradients, 0.05 * scale**2, 0.9)
+        expected = numpy_nesterov(start, gradients, 0.05 * scale**2, 0.9, decay)
     optimizer = build_optimizer(layer, spec)
     for gradient in gradients:
         layer.weight.grad = torch.from_numpy(gradient)
         optimizer.step()
     np.testing.assert_allclose(layer.weight.detach().numpy(), expected, rtol=1e-10, atol=1e-12)
-    assert (np.abs(expected) == 1).any()  # clipping took part
+    assert decay or (np.abs(expected) == 1).any()  # clipping took part
 
 
 def test_scale_is_the_inverse_glorot_coefficient_squared_for_sgd():
