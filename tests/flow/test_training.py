@@ -36,6 +36,11 @@ def test_a_network_without_an_integer_form_is_told_before_it_trains(tmp_path):
     assert not rest
 
 
+def test_what_compiling_would_refuse_for_other_reasons_is_told_too(tmp_path):
+    note, *_ = told(tmp_path, "model.convs=[{channels: 2}, {channels: 2, padding: 1}]")
+    assert "will not reach hardware: conv2: pads with 0, which is no value of its 1-bit bipolar input" in note
+
+
 def test_a_network_for_a_folder_of_pictures_is_compiled_and_evaluated(tmp_path):
     random = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 3)):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UnsupportedLayerError
+from ..errors import UnsupportedLayerError, UsageError
 
 if TYPE_CHECKING:
     from ..train.loop.curves import RunCurves
@@ -100,13 +100,17 @@ def _default_folder(recipe: str | Path) -> Path:
 
 
 def _note_hardware(recipe: "Recipe", progress: "Progress | None") -> None:
-    """Say what of the recipe's network has no integer form; a float twin is trained all the same."""
-    from ..compiler.lowering.trace import trace
+    """Say why `compile` would refuse the recipe's network; a float twin is trained all the same."""
+    import numpy as np
+
+    from ..compiler.lowering.draft import check_module
     from ..train.models.build import build_model
 
     if progress is None:
         return
+    model, info = build_model(recipe), recipe.info
+    shape = (len(info.class_names),) if info.tokens else info.shape
     try:
-        trace(build_model(recipe))
-    except UnsupportedLayerError as error:
+        check_module(model, np.zeros((1, *shape), np.uint8))
+    except (UnsupportedLayerError, UsageError) as error:
         progress.note(f"this network trains, but will not reach hardware: {error}")
