@@ -19,6 +19,7 @@ from .board.files import BOARD_TOP, board_files
 from .board.fusesoc import CORE_FILE, core_file
 from .instantiate import instantiation_template
 from .manifest import (
+    FILE,
     FORMAT,
     VERSION,
     BufferEntry,
@@ -38,7 +39,6 @@ from .verilog_text import to_verilog
 __all__ = ["TOP", "Design", "load_design", "write_design"]
 
 TOP = "accelerator"
-MANIFEST = "manifest.json"
 NETWORK, FOLDING = "network.safetensors", "folding.yaml"
 MEMORY_PATHS = (
     "rtl/*.v name rtl/*.hex without a folder: run a simulator in rtl/, or copy the .hex files to where it runs; "
@@ -111,14 +111,14 @@ def write_design(
         atomic_write(folder / "instantiate.v", instantiation_template(TOP, ports))
         files = {p.relative_to(folder).as_posix(): sha256_file(p) for p in folder.rglob("*") if p.is_file()}
         manifest = _manifest(network, folding, accelerator, board, ports, popcount_stages, dict(sorted(files.items())))
-        atomic_write(folder / MANIFEST, manifest_text(manifest))
+        atomic_write(folder / FILE, manifest_text(manifest))
     return Design(out, manifest)
 
 
 def load_design(path: Path) -> Design:
     """The design in a folder. Changed files are allowed and listed in `modified`, but for the network and the folding,
     which all else follows from; UsageError if one of them changed, or if it is no design."""
-    manifest = load_manifest(path / MANIFEST)
+    manifest = load_manifest(path / FILE)
     modified = tuple(
         name
         for name, expected in manifest.files.items()

@@ -16,6 +16,7 @@ from ..errors import UsageError
 from ..link.frames import FrameFormat
 
 __all__ = [
+    "FILE",
     "FORMAT",
     "VERSION",
     "BufferEntry",
@@ -31,6 +32,7 @@ __all__ = [
     "manifest_text",
 ]
 
+FILE = "manifest.json"  # in a design folder
 FORMAT: Literal["xnorflow-design"] = "xnorflow-design"
 VERSION = 8
 

@@ -50,6 +50,11 @@ class DatasetInfo:
     steps: int | None = None
     tokens: bool = False
 
+    @property
+    def unit(self) -> str:
+        """What a sample is called: a step where networks read sequences."""
+        return "image" if self.steps is None else "step"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:

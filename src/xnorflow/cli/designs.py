@@ -69,6 +69,7 @@ def generate(
 def print_generated(generated: "Generated") -> None:
     """The folding table, its warnings, and what the design promises."""
     from ..compiler.schedule.cycles import fold_table, waste_warnings
+    from ..report.words import unit
 
     table = fold_table(generated.network, generated.folding)
     print_table(
@@ -94,7 +95,7 @@ def print_generated(generated: "Generated") -> None:
     cycles = generated.design.manifest.initiation_interval
     hertz = generated.board.hz
     print_lines(
-        f"{generated.design.path}: one image every {cycles:,} cycles, "
+        f"{generated.design.path}: one {unit(generated.design.manifest)} every {cycles:,} cycles, "
         f"{hertz / cycles:,.0f} a second at {hertz / 1e6:g} MHz ({generated.board.name})"
     )
     print_occupancy(generated.whole)
@@ -158,6 +159,8 @@ def simulate(
 ) -> None:
     """Run a design in cocotb + Verilator and compare it with the golden model."""
     from .. import flow
+    from ..hdl.manifest import FILE, load_manifest
+    from ..report.words import unit, with_article
 
     result = flow.simulate(
         design,
@@ -177,9 +180,10 @@ def simulate(
         sent = str(samples) if samples else flow.sends(design, data)
         checked = f", {result.layers_checked} layers checked" if result.layers_checked else ""
         checked += f" through the netlist ({result.synth}), results alone" if result.synth else ""
+        frame = unit(load_manifest(design / FILE))
         print_lines(
-            f"{result.images:,} images{checked}: {result.mismatches:,} mismatches ({sent})",
-            f"{_cycles(result.cycles_per_image)} cycles an image (bound {result.bound_cycles:,}), "
+            f"{result.images:,} {frame}s{checked}: {result.mismatches:,} mismatches ({sent})",
+            f"{_cycles(result.cycles_per_image)} cycles {with_article(frame)} (bound {result.bound_cycles:,}), "
             f"latency {_cycles(result.latency_cycles)} cycles",
             f"{result.kcycles_per_s:,.0f} kcycles/s, Verilator {result.verilator}",
         )

@@ -13,6 +13,7 @@ from .sizes import print_size
 
 if TYPE_CHECKING:
     from ..compiler.cost.kernels import KernelRow
+    from ..flow import Evaluation, RunEvaluation
 
 __all__ = ["compile_command", "evaluate", "import_bnn_pynq", "inspect", "predict"]
 
@@ -174,7 +175,7 @@ def evaluate(
             print_json(of_run)
         else:
             name = f"an ensemble of {of_run.draws}" if of_run.draws else f"{of_run.weights} weights"
-            print_lines(f"{of_run.images:,} images of {of_run.data} {split}, {name}: accuracy {of_run.accuracy:.2%}")
+            print_lines(f"{_samples(of_run)} {split}, {name}: accuracy {of_run.accuracy:.2%}")
         return
     if weights is not None:
         raise UsageError(f"--weights goes with the folder of a run; {file} has the quantized weights alone")
@@ -184,7 +185,7 @@ def evaluate(
     if as_json:
         print_json(result)
     else:
-        print_lines(f"{result.images:,} images of {result.data} {split}: accuracy {result.accuracy:.2%}")
+        print_lines(f"{_samples(result)} {split}: accuracy {result.accuracy:.2%}")
         if against is not None:
             print_lines(f"{result.compared:,} values compared with PyTorch: {result.disagreements:,} disagreements")
         if layers:
@@ -193,6 +194,13 @@ def evaluate(
         raise HardwareError(f"{file} on {device} disagrees with the golden model in {result.differing:,} values")
     if result.disagreements:
         raise NetworkFileError(f"{file} disagrees with {against} in {result.disagreements:,} values")
+
+
+def _samples(result: "Evaluation | RunEvaluation") -> str:
+    """358 images of digits."""
+    from ..train.data.datasets import DATASETS
+
+    return f"{result.images:,} {DATASETS[result.data].unit}s of {result.data}"
 
 
 def predict(

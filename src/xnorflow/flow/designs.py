@@ -18,6 +18,7 @@ from ..compiler.storage.network_file import load_network
 from ..config import from_mapping
 from ..errors import DataError, UsageError
 from ..files import atomic_directory, atomic_write
+from ..hdl.manifest import FILE
 from .networks import load_samples, read_raw
 
 if TYPE_CHECKING:
@@ -170,8 +171,10 @@ def simulate(
 
 def sends(design_dir: Path | str, data: str | None = None) -> str:
     """What `simulate` sends to a design, in words, where it is given no samples."""
+    from ..train.data.datasets import DATASETS
+
     name = data or load_network(Path(design_dir) / NETWORK).provenance.get("data")
-    return f"test images of {name}" if name else "random samples: the network names no data set"
+    return f"test {DATASETS[name].unit}s of {name}" if name else "random samples: the network names no data set"
 
 
 def report(
@@ -193,7 +196,7 @@ def report(
 
 def _check_replaceable(folder: Path) -> None:
     """UsageError where `generate` would delete something else than an earlier design."""
-    is_design = (folder / "manifest.json").is_file() and (folder / "rtl").is_dir()
+    is_design = (folder / FILE).is_file() and (folder / "rtl").is_dir()
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not (is_design or is_empty):
         raise UsageError(f"{folder} exists and is no design folder, so it is not replaced; give another --out")
