@@ -133,10 +133,14 @@ class OptimizerSpec:
         if any(later <= earlier for earlier, later in pairwise((0, *self.milestones))):
             raise UsageError(f"milestones must be rising numbers of epochs, not {list(self.milestones)}")
         final, every = ("exponential", "cosine", "warm-restarts"), ("step", "warm-restarts", "plateau")
-        if (self.lr_final is None) == (self.schedule in final):
-            raise UsageError(f"lr_final goes with the schedules {', '.join(final)}, and they need it")
-        if (self.every is None) == (self.schedule in every):
-            raise UsageError(f"every goes with the schedules {', '.join(every)}, and they need it")
+        for name, given, schedules in (("lr_final", self.lr_final, final), ("every", self.every, every)):
+            if given is None and self.schedule in schedules:
+                raise UsageError(f"schedule {self.schedule} needs {name}")
+            if given is not None and self.schedule not in schedules:
+                raise UsageError(
+                    f"schedule {self.schedule} has no {name} (that goes with {', '.join(schedules)}): leave it out, or "
+                    f"{name}: null"
+                )
         if self.lr_final is not None and not (
             self.lr_final > 0 or (self.schedule != "exponential" and self.lr_final == 0)
         ):

@@ -89,7 +89,7 @@ def test_eval_of_a_run_takes_the_weights_that_one_wants(road: Path, capsys: pyte
     assert main(["eval", run, "--weights", "real"]) == 0
     assert "images of digits test, real weights: accuracy" in capsys.readouterr().out
     for arguments, message in (
-        ([run, "--weights", "ensemble"], "weights are all stochastic"),
+        ([run, "--weights", "ensemble"], "this network has none"),
         ([run, "--weights", "both"], "--weights takes binary, real or ensemble"),
         ([file, "--weights", "real"], "--weights goes with the folder of a run"),
         ([run, "--data", "digits"], "its own data set"),

@@ -24,8 +24,8 @@ def class_scores(
     """Scores (B, C) of raw samples; the model comes back in the mode it had.
 
     weights: BinaryConnect's three ways at test time (1511.00363, section 2.6). binary: the network that goes to
-    hardware; real: the latent weights; ensemble: the mean score of `draws` networks sampled from torch's generator,
-    for stochastic weights only (UsageError else).
+    hardware; real: the latent weights; ensemble: the mean score of `draws` networks whose stochastic weights are
+    sampled from torch's generator, other weights being as they are (UsageError if none are stochastic).
     """
     training = model.training
     model.eval()
@@ -61,10 +61,13 @@ def _ensemble(model: nn.Module, images: Tensor, draws: int) -> Tensor:
     quantizers = [
         m.weight_quantizer for m in model.modules() if isinstance(m, QuantConv2d | QuantLinear | QuantRecurrent)
     ]
-    if not all(isinstance(q, BinaryWeights) and q.stochastic for q in quantizers) or draws < 1:
-        raise UsageError("an ensemble needs at least one draw and a network whose weights are all stochastic")
-    for quantizer in quantizers:
-        quantizer.train()  # the weights alone are sampled; BatchNorm and activations stay in eval mode
+    if draws < 1:
+        raise UsageError(f"an ensemble needs at least one draw, not {draws}")
+    sampled = [q for q in quantizers if isinstance(q, BinaryWeights) and q.stochastic]
+    if not sampled:
+        raise UsageError("an ensemble is of sampled stochastic weights; this network has none, each draw were the same")
+    for quantizer in sampled:
+        quantizer.train()  # these weights alone are sampled; BatchNorm and activations stay in eval mode
     return torch.stack([_batches(model, images) for _ in range(draws)]).mean(0)
 
 

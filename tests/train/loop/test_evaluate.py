@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from xnorflow.errors import UsageError
 from xnorflow.train.loop.evaluate import accuracy, class_scores
 from xnorflow.train.models.build import build_model
-from xnorflow.train.recipe import WeightSpec
+from xnorflow.train.recipe import LayerSpec, WeightSpec
 
 IMAGES = torch.randint(0, 17, (30, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -58,6 +58,21 @@ def test_an_ensemble_averages_sampled_networks(model):
         draws = [model(IMAGES) for _ in range(3)]
     assert torch.equal(mean, torch.stack(draws).mean(0))
     assert not torch.equal(draws[0], draws[1])
+
+
+def test_an_ensemble_samples_what_is_stochastic(quick):
+    spec = replace(quick.model, layers={"fc3": LayerSpec(WeightSpec("ternary"))})
+    model = build_model(replace(quick, model=spec))
+    model.train()(IMAGES)
+    torch.manual_seed(6)
+    first = class_scores(model, IMAGES, "ensemble", draws=1)
+    assert not torch.equal(first, class_scores(model, IMAGES, "ensemble", draws=1))
+    for layer in (model.fc1, model.fc2):
+        layer.weight_quantizer.stochastic = False
+    with pytest.raises(UsageError, match="this network has none"):
+        class_scores(model, IMAGES, "ensemble", draws=1)
+    with pytest.raises(UsageError, match="at least one draw, not 0"):
+        class_scores(model, IMAGES, "ensemble", draws=0)
 
 
 def test_an_ensemble_needs_stochastic_weights(quick):
