@@ -15,7 +15,9 @@ def test_both_stages_then_more_of_them_then_what_they_came_to(
 ) -> None:
     quick = ["train-duo", "digits-duo", "--out", str(tmp_path), "--set", "epochs=1", "--set", "duo.epochs=1"]
     assert main(quick) == 0
-    lines = capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert "will not reach hardware" not in captured.err
     assert [line.split()[:3] for line in lines[2:]] == [["coupled", "1", "1"], ["decoupled", "1", "1"]]
     assert main([*quick, "--stages", "baseline, coupled", "--resume", "--json"]) == 0
     stages = json.loads(capsys.readouterr().out)["stages"]
@@ -42,6 +44,16 @@ def test_torchruns_processes_share_both_stages_and_one_of_them_speaks(tmp_path: 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == ["coupled", "decoupled"]
     assert done.stderr.count("it begins by computing the same") == 1
+
+
+def test_a_stage_that_cannot_reach_hardware_is_told_of_before_it_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    floats = ["--set", "model.weights.kind=float", "--set", "epochs=1", "--stages", "coupled"]
+    assert main(["train-duo", "digits-duo", "--out", str(tmp_path), *floats]) == 0
+    err = capsys.readouterr().err
+    told, trained = err.index("will not reach hardware"), err.index("epoch 1/1")
+    assert told < trained
 
 
 def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,14 +35,14 @@ def train_duo(
     overrides: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
     workers: int = 2,
-    watch: Callable[[str], AbstractContextManager[Progress | None]] = lambda _: nullcontext(None),
+    watch: Callable[[str, Recipe], AbstractContextManager[Progress | None]] = lambda *_: nullcontext(None),
 ) -> tuple[StageResult, ...]:
     """Train the stages of a recipe with `duo` (BinaryDuo, section 4) into `out`/seed<S>/<stage>.
 
     stages: of `stages.STAGES`, done in that order; "decoupled" and "tuned" begin with the run of "coupled", which must
     be among them or there. seeds: so many, from the recipe's on. resume: finished stages are left alone, one that was
-    cut off goes on. watch: gives each run its progress, by its title. The rest, and the errors, as of `train_recipe`.
-    Under torchrun the processes share each run.
+    cut off goes on. watch: gives each run its progress, by its title and recipe. The rest, and the errors, as of
+    `train_recipe`. Under torchrun the processes share each run.
     """
     for stage in stages:
         if stage not in STAGES:
@@ -59,7 +59,7 @@ def train_duo(
             folder = Path(out) / f"seed{seed}"
             for stage in wanted:
                 plan = stage_recipe(replace(recipe, seed=seed), stage, folder / "coupled")
-                with watch(f"{stage}, seed {seed}") as progress:
+                with watch(f"{stage}, seed {seed}", plan) as progress:
                     result = train_recipe(
                         plan,
                         folder / stage,

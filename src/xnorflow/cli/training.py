@@ -21,8 +21,9 @@ def recipes() -> None:
     """List the recipes."""
     from ..train.recipe import list_recipes
 
-    for name, description in list_recipes():
-        print_lines(f"{name:20} {description}")
+    found = list_recipes()
+    width = max(len(name) for name, _ in found)
+    print_lines(*(f"{name:{width}}  {description}" for name, description in found))
 
 
 def curves(

@@ -1,9 +1,11 @@
 """Steps of BinaryDuo: both stages of training, what they came to, and the mismatch of gradients."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .training import note_hardware
 
 if TYPE_CHECKING:
     from ..train.data.datasets import Split
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from ..train.duo.train import StageResult
     from ..train.layers.surrogates import SurrogateName
     from ..train.loop.progress import Progress
+    from ..train.recipe import Recipe
 
 __all__ = ["duo_results", "gradient_mismatch", "train_duo"]
 
@@ -31,8 +34,17 @@ def train_duo(
     workers: int = 2,
     watch: "Callable[[str], AbstractContextManager[Progress | None]]" = lambda _: nullcontext(None),
 ) -> "tuple[StageResult, ...]":
-    """Train the stages of a recipe with `duo` into seed<S>/<stage> of a folder, `runs/<its name>` by default."""
+    """Train the stages of a recipe with `duo` into seed<S>/<stage> of a folder, `runs/<its name>` by default.
+
+    Says at once, as a note, if a stage's network cannot become an integer network.
+    """
     from ..train.duo.train import train_duo as run
+
+    @contextmanager
+    def noted(title: str, plan: "Recipe") -> "Iterator[Progress | None]":
+        with watch(title) as progress:
+            note_hardware(plan, progress)
+            yield progress
 
     return run(
         recipe,
@@ -45,7 +57,7 @@ def train_duo(
         overrides=overrides,
         checkpoint_seconds=checkpoint_seconds,
         workers=workers,
-        watch=watch,
+        watch=noted,
     )
 
 

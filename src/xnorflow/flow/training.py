@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..train.loop.trainer import TrainResult
     from ..train.recipe import Recipe
 
-__all__ = ["curves", "train", "train_seeds"]
+__all__ = ["curves", "note_hardware", "train", "train_seeds"]
 
 
 def train(
@@ -38,7 +38,7 @@ def train(
     from ..train.recipe import load_recipe, with_overrides
 
     whole = with_overrides(load_recipe(recipe), overrides, epochs=epochs, seed=seed)
-    _note_hardware(whole, progress)
+    note_hardware(whole, progress)
     return train_recipe(
         whole,
         out or _default_folder(recipe),
@@ -71,7 +71,7 @@ def train_seeds(
     from ..train.recipe import load_recipe, with_overrides
 
     whole = with_overrides(load_recipe(recipe), overrides, epochs=epochs, seed=seed)
-    _note_hardware(whole, progress)
+    note_hardware(whole, progress)
     return train_seeds(
         whole,
         out or _default_folder(recipe),
@@ -99,7 +99,7 @@ def _default_folder(recipe: str | Path) -> Path:
     return Path("runs") / Path(recipe).stem
 
 
-def _note_hardware(recipe: "Recipe", progress: "Progress | None") -> None:
+def note_hardware(recipe: "Recipe", progress: "Progress | None") -> None:
     """Say why `compile` would refuse the recipe's network; a float twin is trained all the same."""
     import numpy as np
 
