@@ -36,6 +36,11 @@ def test_a_network_without_an_integer_form_is_told_before_it_trains(tmp_path):
     assert not rest
 
 
+def test_a_network_with_many_such_operations_is_told_in_a_few_lines(tmp_path):
+    note, *_ = told(tmp_path, "model.network={name: resnet20, width: 0.25}", "model.hidden=[]")
+    assert "no integer form for" in note and len(note) <= 400 and note.endswith(" ...")
+
+
 def test_what_compiling_would_refuse_for_other_reasons_is_told_too(tmp_path):
     note, *_ = told(tmp_path, "model.convs=[{channels: 2}, {channels: 2, padding: 1}]")
     assert "will not reach hardware: conv2: pads with 0, which is no value of its 1-bit bipolar input" in note

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from ..errors import UnsupportedLayerError, UsageError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ..train.recipe import Recipe
 
 __all__ = ["curves", "note_hardware", "train", "train_seeds"]
+
+_NOTE = 400  # characters of a note that may have very much to list
 
 
 def train(
@@ -100,7 +103,7 @@ def _default_folder(recipe: str | Path) -> Path:
 
 
 def note_hardware(recipe: "Recipe", progress: "Progress | None") -> None:
-    """Say why `compile` would refuse the recipe's network; a float twin is trained all the same."""
+    """Say why `compile` would refuse the recipe's network, in short; a float twin is trained all the same."""
     import numpy as np
 
     from ..compiler.lowering.draft import check_module
@@ -113,4 +116,4 @@ def note_hardware(recipe: "Recipe", progress: "Progress | None") -> None:
     try:
         check_module(model, np.zeros((1, *shape), np.uint8))
     except (UnsupportedLayerError, UsageError) as error:
-        progress.note(f"this network trains, but will not reach hardware: {error}")
+        progress.note(shorten(f"this network trains, but will not reach hardware: {error}", _NOTE, placeholder=" ..."))
