@@ -291,8 +291,12 @@ class Recipe:
             raise UsageError(
                 f"{self.dataset} is {'sequences' if steps else 'no sequences'}; model.recurrent goes with them"
             )
-        if self.gradients is not None and self.model.recurrent is not None:
-            raise UsageError("gradients: those of recurrent layers are not quantized; leave it out for such a model")
+        recurrent = self.model.recurrent
+        if self.gradients is not None and recurrent is not None and recurrent.arithmetic == "float":
+            raise UsageError(
+                "gradients: those of a float recurrent layer are torch's own; take model.recurrent.arithmetic: "
+                "integer, or leave gradients out"
+            )
         if self.preprocess is not None and self.model.recurrent is not None:
             raise UsageError(f"preprocess whitens pictures; {self.dataset} has none")
         if steps and self.batch % (steps * self.accumulate):

@@ -129,7 +129,7 @@ def test_whitened_samples_train_and_resume_but_have_no_network_file(tmp_path):
         (lambda: PreprocessSpec(zca_bias=0), "zca_bias"),
         (lambda: ActivationSpec("relu", 2, surrogate="reste"), "stands for the slope of a sign"),
         (lambda: OptimizerSpec(lr=1, schedule="constant", flip_rate=0), "flip_rate"),
-        (lambda: replace(load_recipe("shakespeare-lstm"), gradients=GradientSpec()), "recurrent"),
+        (lambda: replace(load_recipe("char-rnn-float"), gradients=GradientSpec()), "float recurrent"),
         (lambda: replace(load_recipe("shakespeare-lstm"), preprocess=PreprocessSpec()), "pictures"),
     ],
 )

@@ -83,8 +83,9 @@ _backward: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] = _Backward.ap
 class GradientQuantizer(nn.Module):
     """The identity, whose gradient is quantized; behind a layer both its products of the backward pass take it.
 
-    kind: linear (`quantize_gradient_linear`) or log (`quantize_gradient_log`). Layers of `modules` take one as their
-    attribute `gradient_quantizer`, so that the network stays the same in everything else. In eval mode nothing.
+    kind: linear (`quantize_gradient_linear`) or log (`quantize_gradient_log`). Layers of `modules` and `recurrent` take
+    one as their attribute `gradient_quantizer`, so that the network stays the same in everything else. In eval mode
+    nothing. A recurrent layer has no such place in its forward pass and calls `quantize` at each of its steps backward.
     """
 
     def __init__(self, bits: int = 6, kind: Literal["linear", "log"] = "linear") -> None:

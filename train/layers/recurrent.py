@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UsageError
+from .gradients import GradientQuantizer
 from .quantizers import WeightQuantizer, check_bits, pass_between
 from .sequences import SequenceLayer
 from .unrolled import lstm_sequence, rnn_sequence
@@ -114,7 +115,7 @@ class QuantRecurrent(SequenceLayer, ABC):
 
     bits: of input and state. gain: float32 (rows,), the scale of a row relative to `unit`, which makes
     z = gain * unit * acc + bias a number of about 1 for independent weights and inputs. steps: samples a sequence,
-    None: the whole batch.
+    None: the whole batch. gradient_quantizer: for the gradient of each step's accumulators, if set.
 
     In eval mode codes come from thresholds on z; in training from the functions themselves, which is quicker and
     differs where z is within float32's rounding of a threshold.
@@ -132,6 +133,7 @@ class QuantRecurrent(SequenceLayer, ABC):
         check_bits(bits, f"bits of {type(self).__name__}")
         self.bits = bits
         self.weight_quantizer = weight
+        self.gradient_quantizer: GradientQuantizer | None = None
         rows, columns = self.gates * hidden_size, input_size + hidden_size
         self.weight = nn.Parameter(torch.empty(rows, columns).uniform_(-1, 1))
         self.gain = nn.Parameter(torch.ones(rows))

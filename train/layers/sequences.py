@@ -197,7 +197,8 @@ class QuantEmbedding(QuantLinear):
         if x.shape[1:] != (1,):
             return super().forward(x)
         # Not F.embedding, whose gradient comes transposed: this one is of the weight's own layout.
-        return cast(Tensor, self.weight_quantizer(self.weight.index_select(1, x.flatten().long()).t().contiguous()))
+        y: Tensor = self.weight_quantizer(self.weight.index_select(1, x.flatten().long()).t().contiguous())
+        return y if self.gradient_quantizer is None else self.gradient_quantizer(y)
 
 
 class ScoreScale(ScoreNorm):
@@ -224,7 +225,8 @@ class ScoreScale(ScoreNorm):
 class TextScores(nn.Module):
     """The scores of every word: a dense layer `fc1` and its ScoreScale `scores`.
 
-    In training gains and offsets go into the product: weights are fewer than scores where the vocabulary is large.
+    In training gains and offsets go into the product: weights are fewer than scores where the vocabulary is large. Not
+    with a `gradient_quantizer` of fc1, which takes the gradient of the accumulators, in front of the gains.
     """
 
     def __init__(self, in_features: int, classes: int, *, weight: WeightQuantizer, top: int, score_bits: int) -> None:
@@ -240,7 +242,7 @@ class TextScores(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_features) to scores (B, classes)."""
-        if not self.training:
+        if not self.training or self.fc1.gradient_quantizer is not None:
             return cast(Tensor, self.scores(self.fc1(x)))
         weight = self.fc1.weight_quantizer(self.fc1.weight) * self.scores.gain[:, None]
         return F.linear(x, weight, self.scores.bias)

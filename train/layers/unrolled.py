@@ -4,19 +4,26 @@ A graph of thirty small operations a step costs more than their arithmetic. Here
 product and what depends on it, the loop backward one matrix product and a few products; slopes, and the gradients of
 weights, scale and bias, are taken of all steps at once. Under autocast the matrix products alone are narrow.
 
+With gradients of few bits (`gradients`) each step's gradient of the accumulators (N, R) is quantized, sequence by
+sequence, before it enters a product: with the recurrent weights, with the states for those weights' gradient, and
+outside with the inputs and their weights. What goes element by element is not: gates, cell, scale and bias.
+
 Shapes: T steps, N sequences, H units, R = gates * H rows.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .recurrent import QuantLSTM, QuantRNN
+    from .recurrent import QuantLSTM, QuantRecurrent, QuantRNN
 
 __all__ = ["lstm_sequence", "rnn_sequence"]
+
+_Quantize: TypeAlias = Callable[[Tensor], Tensor]
+"""What takes the place of a gradient (N, R), sequence by sequence."""
 
 
 def _narrow(weight: Tensor) -> Tensor:
@@ -33,21 +40,43 @@ def _product(x: Tensor, weight: Tensor, plus: Tensor | None = None) -> Tensor:
     return product.to(x.dtype) if plus is None else product + plus
 
 
-class _Sequence(torch.autograd.Function):
-    """What both cells have in common behind the loop backward."""
+class _Products:
+    """The products of a loop backward, and what follows from them behind it.
 
-    @staticmethod
-    def gradients(
-        by_z: Tensor, acc: Tensor, earlier: Tensor, scale: Tensor, kind: torch.dtype
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of of_inputs, of_state, scale and bias, from that of z (T, N, R); earlier: states (T, N, H) steps read."""
-        by_acc = by_z * scale
+    The loop fills by_z (T, N, R), the gradient of z, from its end and calls `step` at each. quantize: what takes the
+    place of a step's gradient of the accumulators (N, R), if anything does; without it the scale is in the weights, and
+    that gradient is made of all steps at once. kind: the type of matrix products.
+    """
+
+    def __init__(
+        self, by_z: Tensor, of_state: Tensor, scale: Tensor, kind: torch.dtype, quantize: _Quantize | None
+    ) -> None:
+        self.by_z, self.scale, self.kind, self.quantize = by_z, scale, kind, quantize
+        self.weight = (of_state * scale[:, None] if quantize is None else of_state).to(kind)
+        self.by_acc = by_z if quantize is None else torch.empty_like(by_z)
+
+    def step(self, t: int) -> Tensor:
+        """The gradient (N, H) of the state that step t reads."""
+        if self.quantize is not None:
+            self.by_acc[t] = self.quantize(self.by_z[t] * self.scale)
+        return _product(self.by_acc[t], self.weight)
+
+    def gradients(self, acc: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of of_inputs, of_state, scale and bias; acc (T, N, R); earlier: states (T, N, H) that steps read."""
+        by_z, kind = self.by_z, self.kind
+        by_acc = by_z * self.scale if self.quantize is None else self.by_acc
         rows = by_acc.flatten(0, 1)
         by_weight = (rows.t().to(kind) @ earlier.flatten(0, 1).to(kind)).to(by_z.dtype)
         return by_acc, by_weight, (by_z * acc).sum((0, 1)), by_z.sum((0, 1))
 
 
-class _RnnSequence(_Sequence):
+def _quantize_of(layer: "QuantRecurrent") -> _Quantize | None:
+    """What quantizes the layer's gradients now; none in eval mode."""
+    quantizer = layer.gradient_quantizer
+    return quantizer.quantize if quantizer is not None and quantizer.training else None
+
+
+class _RnnSequence(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, of_inputs: Tensor, of_state: Tensor, scale: Tensor, bias: Tensor, state: Tensor, layer: "QuantRNN"
@@ -67,23 +96,23 @@ class _RnnSequence(_Sequence):
         if not layer.training:
             smooth = torch.tanh(acc * scale + bias)
         ctx.save_for_backward(acc, smooth, states, of_state, scale)
-        ctx.bits, ctx.kind = layer.bits, weight.dtype
+        ctx.bits, ctx.kind, ctx.quantize = layer.bits, weight.dtype, _quantize_of(layer)
         return states[1:]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         acc, smooth, states, of_state, scale = ctx.saved_tensors
         slope = smooth.square().neg_().add_(1).mul_(1 << ctx.bits)
-        weight = (of_state * scale[:, None]).to(ctx.kind)
         by_z = torch.empty_like(acc)
+        products = _Products(by_z, of_state, scale, ctx.kind, ctx.quantize)
         by_state = torch.zeros_like(acc[0])
         for t in reversed(range(len(acc))):
             torch.mul(by_state.add_(gradients[0][t]), slope[t], out=by_z[t])
-            by_state = _product(by_z[t], weight)
-        return *_Sequence.gradients(by_z, acc, states[:-1], scale, ctx.kind), None, None
+            by_state = products.step(t)
+        return *products.gradients(acc, states[:-1]), None, None
 
 
-class _LstmSequence(_Sequence):
+class _LstmSequence(torch.autograd.Function):
     """Gates are codes Q = #{thresholds <= z} of sigmoid(z), tanh's of sigmoid(2 z): tanh(z) = 2 sigmoid(2 z) - 1."""
 
     @staticmethod
@@ -133,7 +162,7 @@ class _LstmSequence(_Sequence):
             smooth = torch.sigmoid(acc * twice + offset)
             curves = torch.tanh(cells[1:] * 2.0**-spec.cell_point)
         ctx.save_for_backward(acc, smooth, gates, curves, tanhs, inside, states, cells, of_state, scale, doubled)
-        ctx.spec, ctx.drop, ctx.kind = spec, drop, weight.dtype
+        ctx.spec, ctx.drop, ctx.kind, ctx.quantize = spec, drop, weight.dtype, _quantize_of(layer)
         last = cells[-1].clone()
         ctx.mark_non_differentiable(last)
         return states[1:], last
@@ -151,7 +180,7 @@ class _LstmSequence(_Sequence):
         inside = inside / levels
         by_tanh = curves.square().neg_().add_(1).mul_(half * 2.0**-spec.cell_point * of_code).mul_(o).mul_(inside)
         by_z = torch.empty_like(acc)
-        weight = (of_state * scale[:, None]).to(ctx.kind)
+        products = _Products(by_z, of_state, scale, ctx.kind, ctx.quantize)
         by_state, by_cell = torch.zeros_like(states[0]), torch.zeros_like(states[0])
         for t in reversed(range(len(acc))):
             by_state.add_(gradients[0][t])
@@ -161,8 +190,8 @@ class _LstmSequence(_Sequence):
             torch.mul(factors[t].view(-1, 4, size), by_sum[:, None], out=step)
             torch.mul(factors[t, :, 2 * size : 3 * size], by_state, out=step[:, 2])
             by_cell = by_sum * f[t]
-            by_state = _product(by_z[t], weight)
-        return *_Sequence.gradients(by_z, acc, states[:-1], scale, ctx.kind), None, None, None
+            by_state = products.step(t)
+        return *products.gradients(acc, states[:-1]), None, None, None
 
 
 rnn_sequence: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, "QuantRNN"], Tensor] = _RnnSequence.apply

@@ -9,6 +9,7 @@ from ..data.datasets import DatasetInfo
 from ..layers.dropout import Dropout
 from ..layers.gradients import GradientQuantizer
 from ..layers.modules import ChannelsFirst, InputQuantizer, QuantConv2d, QuantLinear
+from ..layers.recurrent import QuantRecurrent
 from ..layers.whitening import GcnZca
 from ..recipe import Recipe
 from .language import recurrent_layers, text_model
@@ -32,7 +33,7 @@ def build_model(recipe: Recipe) -> nn.Sequential:
     """
     info, spec = recipe.info, recipe.model
     if info.tokens:
-        return text_model(recipe, build_weights)
+        return _with_gradients(text_model(recipe, build_weights), recipe)
     source = recipe.input
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if recipe.preprocess is not None:
@@ -70,7 +71,7 @@ def _with_gradients(model: nn.Sequential, recipe: Recipe) -> nn.Sequential:
     """The model with gradients of few bits, where the recipe has them."""
     if recipe.gradients is not None:
         for module in model.modules():
-            if isinstance(module, QuantConv2d | QuantLinear):
+            if isinstance(module, QuantConv2d | QuantLinear | QuantRecurrent):
                 module.gradient_quantizer = GradientQuantizer(recipe.gradients.bits, recipe.gradients.kind)
     return model
 

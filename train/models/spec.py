@@ -135,8 +135,8 @@ class ActivationSpec:
 
 @dataclass(frozen=True, slots=True)
 class GradientSpec:
-    """Gradients of `bits` bits in the backward pass of every dense layer and convolution, on a linear grid or powers of
-    two (log): `layers.gradients`."""
+    """Gradients of `bits` bits in the backward pass of every dense layer, convolution and recurrent layer, on a linear
+    grid or powers of two (log): `layers.gradients`."""
 
     kind: Literal["linear", "log"] = "linear"
     bits: int = 6

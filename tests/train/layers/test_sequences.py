@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from xnorflow.errors import UsageError
+from xnorflow.train.layers.gradients import GradientQuantizer
 from xnorflow.train.layers.quantizers import BipolarWeights, FloatWeights
 from xnorflow.train.layers.recurrent import QuantLSTM, QuantRNN
 from xnorflow.train.layers.sequences import (
@@ -85,15 +86,18 @@ def test_float_layers_are_torchs() -> None:
     assert layer.cell.bias_ih_l0.tolist() == [0] * 3 + [1] * 3 + [0] * 6
 
 
+@pytest.mark.parametrize("quantizer", [None, GradientQuantizer(3)])
 @pytest.mark.parametrize("weight", [WEIGHT, FloatWeights()])
-def test_a_table_takes_tokens_and_one_hot_samples_alike(weight: nn.Module) -> None:
+def test_a_table_takes_tokens_and_one_hot_samples_alike(weight: nn.Module, quantizer: GradientQuantizer | None) -> None:
     torch.manual_seed(0)
     quantize, table = TokenQuantizer(), QuantEmbedding(7, 3, weight=weight)
+    table.gradient_quantizer = quantizer
     tokens = torch.tensor([[6], [0], [3], [3]], dtype=torch.int32)
     hot = torch.eye(7)[tokens[:, 0].long()]
     gradients = []
     for samples in (tokens, hot):
         table.weight.grad = None
+        torch.manual_seed(1)
         rows = table(quantize(samples))
         (rows * torch.arange(12.0).view(4, 3)).sum().backward()
         gradients.append((rows.detach(), table.weight.grad))
@@ -115,3 +119,20 @@ def test_scores_are_the_same_in_training_up_to_rounding(weight: nn.Module) -> No
     assert torch.equal(evaluated, (acc * multiplier + offset) * 2.0**-exponent)
     layered = text.scores.train()(text.fc1(x))
     assert (layered - trained).abs().max() < 1e-5 * trained.abs().max()
+
+
+def test_scores_quantize_the_gradient_of_their_accumulators() -> None:
+    """In front of the gains, whose own gradients, and the offsets', are those of the scores as they are."""
+    torch.manual_seed(0)
+    text = TextScores(6, 11, weight=FloatWeights(), top=16, score_bits=16)
+    with torch.no_grad():
+        text.scores.weight.uniform_(0.5, 2)
+    text.fc1.gradient_quantizer = quantizer = GradientQuantizer(3)
+    x, upstream = torch.randn(9, 6, requires_grad=True), torch.randn(9, 11)
+    torch.manual_seed(2)
+    text(x).backward(upstream)
+    torch.manual_seed(2)
+    narrow = quantizer.quantize(upstream * text.scores.gain.detach())
+    assert torch.equal(x.grad, narrow @ text.fc1.weight)
+    assert torch.equal(text.fc1.weight.grad, narrow.t() @ x)
+    assert torch.equal(text.scores.bias.grad, upstream.sum(0))

@@ -53,6 +53,18 @@ def test_two_processes_are_one_to_1e_10_whatever_is_drawn(quick, tmp_path):
     assert summaries[0]["test_accuracy"] == summaries[1]["test_accuracy"]
 
 
+@pytest.mark.parametrize("name", ["char-rnn-w4a4", pytest.param("shakespeare-lstm", marks=pytest.mark.slow)])
+def test_two_processes_round_the_gradients_of_sequences_as_one_does(name, tmp_path):
+    """Streams that are carried, and whole sequences in any order: linear gradients of few bits in every layer."""
+    (tmp_path / "input.txt").write_text("to be, or not to be, that is the question:\n" * 250)
+    small = ["model.recurrent.hidden=12", "model.recurrent.embed=6", "batch=512", "gradients={kind: linear, bits: 3}"]
+    recipe = with_overrides(load_recipe(name), [*small, "precision=float64"], epochs=1)
+    recipe = replace(recipe, optimizer=SGD)
+    train_recipe(recipe, tmp_path / "one", data_dir=tmp_path)
+    assert train_together(recipe, tmp_path / "two", data_dir=tmp_path) == [0, 0]
+    assert difference(tmp_path / "two", tmp_path / "one") < 1e-10
+
+
 def test_convolutions_in_float32_with_adam_stay_close(quick, tmp_path):
     """The tolerance: Adam divides by the root of tiny squares, so that last bits of a gradient move weights visibly."""
     spec = replace(quick.model, convs=(ConvSpec(4, pool=2), ConvSpec(6)), hidden=(12,), weights=WeightSpec("binary"))

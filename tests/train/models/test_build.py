@@ -132,6 +132,16 @@ def test_every_normalisation_of_a_model_is_shift_based_and_every_layers_gradient
     assert all((m.gradient_quantizer.kind, m.gradient_quantizer.bits) == ("log", 5) for m in layers)
 
 
+@pytest.mark.parametrize("name", ["char-rnn-w4a4", "shakespeare-lstm"])
+def test_every_layer_of_a_recurrent_network_has_gradients_of_few_bits(name):
+    recipe = load_recipe(name)
+    model = build_model(with_overrides(recipe, ["gradients={kind: linear, bits: 6}"]))
+    found = {n: m.gradient_quantizer for n, m in model.named_modules() if hasattr(m, "gradient_quantizer")}
+    assert set(found) == ({"embed", "cell", "text.fc1"} if "char" in name else {"embed", "cell", "fc1"})
+    assert all((quantizer.kind, quantizer.bits) == ("linear", 6) for quantizer in found.values())
+    assert model.cell.gradient_quantizer is not None and build_model(recipe).cell.gradient_quantizer is None
+
+
 def buildable(make):
     try:
         make()
