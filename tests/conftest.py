@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Each worker of pytest-xdist has a core: threads of one would wait for those of the other. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
