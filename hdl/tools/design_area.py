@@ -1,4 +1,5 @@
-# amaranth: UnusedElaboratable=no (the accelerator gives its parts and is not elaborated itself)
+# amaranth: UnusedElaboratable=no
+# The accelerator gives its parts and is not elaborated itself; Amaranth wants nothing else on the line above.
 """What a whole accelerator costs: every part synthesized by itself, and the sum."""
 
 from collections.abc import Callable
