@@ -80,13 +80,21 @@ class Dma:
         self.transfers += 1
 
 
-@pytest.fixture(scope="module", params=[(45, 12, 5), (64, 9, 300)], ids=["6 words in", "more than 256 classes"])
+@pytest.fixture(
+    scope="module",
+    params=[((45, 12, 5), 2), ((64, 9, 300), 64)],
+    ids=["6 words in, waits for its queue of flags", "more than 256 classes"],
+)
 def design(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A design whose top keeps so many flags: of 2, fewer than the frames inside, each frame has to wait for room."""
+    sizes, flags = request.param
     folder = tmp_path_factory.mktemp("pynq")
-    save_network(random_network(list(request.param)), folder / "network.safetensors")
-    return flow.generate(
-        folder / "network.safetensors", board="pynq-z1", popcount="adders", fps=2_000_000, out=folder / "design"
-    ).design.path
+    save_network(random_network(list(sizes)), folder / "network.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xnorflow.hdl.board.dma._FLAGS", flags)
+        return flow.generate(
+            folder / "network.safetensors", board="pynq-z1", popcount="adders", fps=2_000_000, out=folder / "design"
+        ).design.path
 
 
 @pytest.fixture(scope="module")
